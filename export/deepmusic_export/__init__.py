@@ -1,0 +1,1 @@
+"""The torch side of deepmusic: renders, trains, exports and evaluates bundles."""

@@ -1,0 +1,3 @@
+"""Neural style transfer of audio, live."""
+
+__version__ = "0.1.0"
