@@ -1,0 +1,244 @@
+"""Bands that are defined in Hz, and gain fields from bands back to bins.
+
+The network sees magnitudes in ``n_bands`` bands and answers with gains in dB in the same bands. Both directions are a
+matrix made for the host's rate, so one network serves every rate. Both matrices are banded: a bin touches a few
+neighbouring bands only, and ``BandedMatrix`` multiplies no more than that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from deepmusic.audio import Audio, Spectra
+from deepmusic.dsp.windows import StftGeometry, analysis_window, bin_frequencies_hz
+
+MIN_HALF_WIDTH_HZ = 35.0
+"""Smallest half width of a band: one and a half bins of 23.4 Hz, so that no band falls between two bins."""
+
+_COLUMNS_A_BLOCK = 12
+# A block's product of (16, 400) x (400, 12) stays under the size at which OpenBLAS wakes its other threads, whose
+# spinning costs more than they save.
+
+_NEPER_PER_DB = np.log(10.0) / 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandLayout:
+    """Where the bands lie: centres equally spaced on the HTK mel scale."""
+
+    n_bands: int = 96
+    """2 to 512."""
+
+    low_hz: float = 30.0
+    """Centre of the lowest band, in Hz."""
+
+    high_hz: float = 18000.0
+    """Centre of the highest band, in Hz; below half of every supported rate."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.n_bands <= 512:
+            raise ValueError(f"expected 2 to 512 bands, got {self.n_bands}")
+        if not 0.0 <= self.low_hz < self.high_hz:
+            raise ValueError(f"expected 0 <= low_hz < high_hz, got {self.low_hz} and {self.high_hz}")
+
+    @property
+    def centres_hz(self) -> npt.NDArray[np.float64]:
+        """Centre of every band in Hz, float64 ``(n_bands,)``."""
+        mel = np.linspace(_mel(self.low_hz), _mel(self.high_hz), self.n_bands)
+        return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
+
+
+def analysis_matrix(layout: BandLayout, geometry: StftGeometry) -> npt.NDArray[np.float32]:
+    """Weights of bins in bands: a triangle in Hz for each band, one at its centre.
+
+    It reaches zero at the neighbours' centres, or ``MIN_HALF_WIDTH_HZ`` away where they are nearer. The outermost bands
+    are symmetric, with the one spacing that they have.
+
+    Returns:
+        float32 ``(n_bands, n_bins)``.
+    """
+    centres = layout.centres_hz
+    spacing = np.diff(centres)
+    below = np.maximum(np.concatenate([spacing[:1], spacing]), MIN_HALF_WIDTH_HZ)
+    above = np.maximum(np.concatenate([spacing, spacing[-1:]]), MIN_HALF_WIDTH_HZ)
+    offset = _bins_hz(geometry)[np.newaxis, :] - centres[:, np.newaxis]
+    width = np.where(offset < 0.0, below[:, np.newaxis], above[:, np.newaxis])
+    return np.maximum(0.0, 1.0 - np.abs(offset) / width).astype(np.float32)
+
+
+def interpolation_matrix(layout: BandLayout, geometry: StftGeometry) -> npt.NDArray[np.float32]:
+    """Weights of bands in bins: linear in mel between adjacent centres, constant beyond the outermost.
+
+    Returns:
+        float32 ``(n_bands, n_bins)``; every column sums to one.
+    """
+    spacing = (_mel(layout.high_hz) - _mel(layout.low_hz)) / (layout.n_bands - 1)
+    mel = 2595.0 * np.log10(1.0 + _bins_hz(geometry) / 700.0)
+    place = np.clip((mel - _mel(layout.low_hz)) / spacing, 0.0, layout.n_bands - 1.0)
+    band = np.arange(layout.n_bands)[:, np.newaxis]
+    return np.maximum(0.0, 1.0 - np.abs(place[np.newaxis, :] - band)).astype(np.float32)
+
+
+class BandedMatrix:
+    """``rows @ matrix`` where every column of the matrix has only a few neighbouring entries.
+
+    Args:
+        matrix: float32 ``(n_in, n_out)``.
+    """
+
+    def __init__(self, matrix: npt.NDArray[np.float32]) -> None:
+        self._n_out = matrix.shape[1]
+        self._blocks: list[tuple[slice, slice, npt.NDArray[np.float32]]] = []
+        for first in range(0, self._n_out, _columns(matrix)):
+            columns = slice(first, min(first + _columns(matrix), self._n_out))
+            used = np.flatnonzero(matrix[:, columns].any(axis=1))
+            rows = slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 1)
+            self._blocks.append((rows, columns, np.ascontiguousarray(matrix[rows, columns])))
+
+    def multiply(
+        self, rows: npt.NDArray[np.float32], out: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """float32 ``(n, n_in)`` to ``(n, n_out)``; into ``out`` where it is given."""
+        if out is None:
+            out = np.empty((rows.shape[0], self._n_out), np.float32)
+        for used, columns, block in self._blocks:
+            np.matmul(rows[:, used], block, out=out[:, columns])
+        return out
+
+
+class BandAnalysis:
+    """Spectra to band magnitudes: what the network hears.
+
+    Args:
+        layout: The bands.
+        geometry: Sizes and rate of the spectra.
+    """
+
+    def __init__(self, layout: BandLayout, geometry: StftGeometry) -> None:
+        self._layout = layout
+        self._product = BandedMatrix(np.ascontiguousarray(analysis_matrix(layout, geometry).T))
+        self._scale = np.float32((2.0 / analysis_window(geometry).sum(dtype=np.float64)) ** 2)
+
+    def band_magnitudes(self, spectra: Spectra) -> npt.NDArray[np.float32]:
+        """Root of the bands' power, averaged over channels (not of the mid, which cancels).
+
+        A sine of amplitude a in the middle of a bin and a band gives a.
+
+        Args:
+            spectra: complex64 ``(..., channels, frames, bins)``; further axes are kept in front.
+
+        Returns:
+            ``sqrt(M @ (mean over channels of |X|^2 * (2 / sum(w))^2))``, float32 ``(..., frames, n_bands)``.
+        """
+        power = channel_power(spectra)
+        bands = self._product.multiply(power.reshape(-1, power.shape[-1]))
+        bands *= self._scale
+        np.sqrt(bands, out=bands)
+        return bands.reshape(*power.shape[:-1], self._layout.n_bands)
+
+
+class GainField:
+    """Gains in bands to gains in bins, and their use.
+
+    Args:
+        layout: The bands.
+        geometry: Sizes and rate of the spectra.
+    """
+
+    def __init__(self, layout: BandLayout, geometry: StftGeometry) -> None:
+        self._n_bands = layout.n_bands
+        self._n_bins = geometry.n_bins
+        nepers = interpolation_matrix(layout, geometry).astype(np.float64) * _NEPER_PER_DB
+        self._product = BandedMatrix(nepers.astype(np.float32))
+
+    def bin_gains(
+        self, gain_db: npt.NDArray[np.float32], out: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Linear gain of every bin, interpolated in dB.
+
+        Args:
+            gain_db: float32 ``(..., n_bands)``, dB.
+            out: float32 ``(..., bins)``, C-contiguous.
+
+        Returns:
+            ``10 ** ((gain_db @ interpolation) / 20)``, float32 ``(..., bins)``.
+        """
+        if out is None:
+            out = np.empty((*gain_db.shape[:-1], self._n_bins), np.float32)
+        rows = out.reshape(-1, self._n_bins)
+        self._product.multiply(gain_db.reshape(-1, self._n_bands), out=rows)
+        np.exp(rows, out=rows)
+        return out
+
+
+class GainMixer:
+    """Weights the excitations' spectra by their gains and adds them up, without fresh memory a step.
+
+    Args:
+        n_excitations: Spectra that are added up.
+        n_channels: Channels that share the gains.
+        n_frames: Largest number of frames a call.
+        n_bins: Frequency rows.
+    """
+
+    def __init__(self, n_excitations: int, n_channels: int, n_frames: int, n_bins: int) -> None:
+        self._n_excitations = n_excitations
+        self._gains = np.empty((n_frames, n_bins, 2), np.float32)
+        self._product = np.empty((n_channels, n_frames, 2 * n_bins), np.float32)
+
+    def mix(self, spectra: Spectra, bin_gains: npt.NDArray[np.float32], out: Spectra | None = None) -> Spectra:
+        """``sum over e of gains[e] * spectra[e]``.
+
+        Args:
+            spectra: complex64 ``(excitations, channels, frames, bins)``, contiguous in its last axis.
+            bin_gains: float32 ``(excitations, frames, bins)``, linear; one field for all channels.
+            out: complex64 ``(channels, frames, bins)``, contiguous in its last axis.
+
+        Returns:
+            complex64 ``(channels, frames, bins)``: ``out`` where it was given.
+        """
+        n_frames = spectra.shape[2]
+        if out is None:
+            out = np.empty(spectra.shape[1:], np.complex64)
+        total = out.view(np.float32)
+        gains = self._gains[:n_frames]
+        pairs = gains.reshape(n_frames, -1)  # each gain twice: for the real and for the imaginary part
+        product = self._product[:, :n_frames]
+        for index in range(self._n_excitations):
+            gains[...] = bin_gains[index][:, :, np.newaxis]
+            values = spectra[index].view(np.float32)
+            if index == 0:
+                np.multiply(values, pairs, out=total)
+            else:
+                np.multiply(values, pairs, out=product)
+                total += product
+        return out
+
+
+def channel_power(spectra: Spectra) -> npt.NDArray[np.float32]:
+    """Mean over channels of ``|X|^2``.
+
+    Args:
+        spectra: complex64 ``(..., channels, frames, bins)``.
+
+    Returns:
+        float32 ``(..., frames, bins)``, unscaled.
+    """
+    power = spectra.real**2
+    power += spectra.imag**2
+    return power.mean(axis=-3, dtype=np.float32)
+
+
+def _columns(matrix: npt.NDArray[np.float32]) -> int:
+    return max(_COLUMNS_A_BLOCK, matrix.shape[1] * _COLUMNS_A_BLOCK // max(1, min(matrix.shape)))
+
+
+def _mel(frequency_hz: float) -> float:
+    return 2595.0 * float(np.log10(1.0 + frequency_hz / 700.0))
+
+
+def _bins_hz(geometry: StftGeometry) -> npt.NDArray[np.float64]:
+    return bin_frequencies_hz(geometry).astype(np.float64)
