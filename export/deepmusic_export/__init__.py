@@ -1,1 +1,1 @@
-"""The torch side of deepmusic: renders, trains, exports and evaluates bundles."""
+"""The training side: renders data, trains the networks, writes and verifies bundles."""

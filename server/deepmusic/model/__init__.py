@@ -1,0 +1,1 @@
+"""Bundles: what they promise, how they are opened, run and scheduled."""

@@ -1,0 +1,363 @@
+"""The manifest of a bundle: what it is, which tensors its files take and give, and the digest of every file.
+
+The page docs/model-bundle.md is the description of the format for people; this module is the one that decides.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from deepmusic.errors import BundleInvalid
+from deepmusic.model.json_fields import JsonFields, load_object
+
+#: The format that this runtime reads and writes.
+FORMAT: Final = 1
+MANIFEST_NAME: Final = "manifest.json"
+#: What the bands' gains multiply, in this order; the last one (noise) has no band features of its own.
+EXCITATIONS: Final = ("content", "odd", "even", "noise")
+#: Band features that a transfer model sees: the excitations that follow from the content.
+N_FEATURE_EXCITATIONS: Final = 3
+#: No file of a bundle may be larger, in bytes.
+MAX_FILE_BYTES: Final = 64 << 20
+#: More files than these are no bundle.
+MAX_FILES: Final = 32
+
+_BUNDLE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class BundleKind(enum.Enum):
+    """How the transfer model works through time."""
+
+    STREAM = "stream"
+    """Causal: one step of a few frames a call, with state."""
+    SEGMENT = "segment"
+    """Sees a whole segment at once; its joins are crossfaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """One input or output of an ONNX file."""
+
+    name: str
+    dtype: str
+    """Element type as numpy names it; the runtime feeds and takes float32."""
+    shape: tuple[int | str, ...]
+    """Sizes; a string names an axis that varies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSpec:
+    """The bands in Hz that the model hears and the excitations that its gains drive."""
+
+    n_bands: int
+    low_hz: float
+    """Centre of the lowest band."""
+    high_hz: float
+    """Centre of the highest band."""
+    scale: str
+    """How the centres are spaced; only "mel-htk"."""
+    step_frames: int
+    """Frames a step."""
+    excitations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StyleFile:
+    """The encoder that makes a style vector out of band magnitudes."""
+
+    file: str
+    size: int
+    """Length D of a style vector."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferFile:
+    """A model that turns features, style and state into gains and the next state."""
+
+    file: str
+    precision: str
+    """What the weights are stored in: float32, float16 or int8."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSpec:
+    """The packed state of a stream."""
+
+    size: int
+    """Floats a stream."""
+    file: str
+    """A .npy of shape (size,), float32: the state before the first step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingNote:
+    """Where the weights come from."""
+
+    data: str
+    steps: int
+    hours: float
+    seed: int
+    host: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """What a file of the bundle must be."""
+
+    sha256: str
+    """64 lower-case hexadecimal digits."""
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A manifest that agrees with itself. Build it with `parse_manifest`."""
+
+    name: str
+    version: str
+    kind: BundleKind
+    profile: str
+    features: FeatureSpec
+    style: StyleFile
+    transfer: TransferFile
+    transfer_int8: TransferFile | None
+    state: StateSpec
+    golden_file: str
+    """A .npz with bands (K, 1, F, 3, n_bands), style (1, D) and gain_db (K, 1, F, 4, n_bands): K steps in a row."""
+    statistics_time_constant_s: float
+    training: TrainingNote
+    licence: str
+    metrics: Mapping[str, float]
+    files: Mapping[str, FileEntry]
+
+    def __post_init__(self) -> None:
+        check_bundle_name(self.name)
+        self._check_files()
+        self._check_tensors()
+
+    def transfer_tensors(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """Inputs and outputs that every transfer file of this bundle must have."""
+        n_bands, step = self.features.n_bands, self.features.step_frames
+        state = _floats("state", "sessions", self.state.size)
+        inputs = (
+            _floats("bands", "sessions", step, N_FEATURE_EXCITATIONS, n_bands),
+            _floats("style", "sessions", self.style.size),
+            _floats("freeze", "sessions", 1),
+            state,
+        )
+        gains = _floats("gain_db", "sessions", step, len(EXCITATIONS), n_bands)
+        return inputs, (gains, _floats("state_out", "sessions", self.state.size))
+
+    def style_tensors(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """Inputs and outputs that the style encoder must have."""
+        return (_floats("bands", 1, "frames", self.features.n_bands),), (_floats("style", 1, self.style.size),)
+
+    def _check_files(self) -> None:
+        used = {self.style.file, self.transfer.file, self.state.file, self.golden_file}
+        if self.transfer_int8 is not None:
+            used.add(self.transfer_int8.file)
+        missing = sorted(used - set(self.files))
+        if missing:
+            raise BundleInvalid(f"manifest.json: files: expected an entry for {missing[0]!r}, got none", field="files")
+        spare = sorted(set(self.files) - used)
+        if spare:
+            raise BundleInvalid(f"manifest.json: files: {spare[0]!r} is used by nothing; leave it out", field="files")
+
+    def _check_tensors(self) -> None:
+        _compare_tensors("style", self.style.inputs, self.style.outputs, self.style_tensors())
+        _compare_tensors("transfer", self.transfer.inputs, self.transfer.outputs, self.transfer_tensors())
+        if self.transfer_int8 is not None:
+            int8 = self.transfer_int8
+            _compare_tensors("transfer_int8", int8.inputs, int8.outputs, self.transfer_tensors())
+
+
+def check_bundle_name(name: str) -> str:
+    """Returns `name` where it can name a bundle (and a folder, and a metric).
+
+    Raises:
+        BundleInvalid: it cannot.
+    """
+    if not _BUNDLE_NAME.fullmatch(name):
+        raise BundleInvalid(
+            f"expected a bundle name of 1 to 64 characters out of a-z, 0-9, - and _, got {name[:80]!r}", field="name"
+        )
+    return name
+
+
+def check_file_name(name: str) -> str:
+    """Returns `name` where it is a plain file name inside the bundle: no folder, no drive, nothing hidden.
+
+    Raises:
+        BundleInvalid: it is not.
+    """
+    if not _FILE_NAME.fullmatch(name) or name == MANIFEST_NAME:
+        raise BundleInvalid(
+            f"expected a plain file name out of letters, digits, '.', '-' and '_', got {name[:120]!r}", field="files"
+        )
+    return name
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Reads the bytes of a manifest.json.
+
+    Raises:
+        BundleInvalid: an unknown key, a missing one, a value of the wrong type or range, or parts that disagree.
+    """
+    root = load_object(data, where=MANIFEST_NAME)
+    root.integer("format", low=FORMAT, high=FORMAT)
+    manifest = Manifest(
+        name=root.text("name"),
+        version=root.text("version"),
+        kind=BundleKind(root.choice("kind", tuple(kind.value for kind in BundleKind))),
+        profile=root.text("profile"),
+        features=_features(root.nested("features")),
+        style=_style(root.nested("style")),
+        transfer=_transfer(root.nested("transfer"), ("float32", "float16")),
+        transfer_int8=_optional_transfer(root.optional_nested("transfer_int8")),
+        state=_state(root.nested("state")),
+        golden_file=_golden(root.nested("golden")),
+        statistics_time_constant_s=root.number("statistics_time_constant_s", low=0.0, high=60.0),
+        training=_training(root.nested("training")),
+        licence=root.text("licence"),
+        metrics=_metrics(root.nested("metrics")),
+        files=_files(root.nested("files")),
+    )
+    root.close()
+    return manifest
+
+
+def _features(fields: JsonFields) -> FeatureSpec:
+    low_hz = fields.number("low_hz", low=1.0, high=22000.0)
+    spec = FeatureSpec(
+        n_bands=fields.integer("n_bands", low=8, high=1024),
+        low_hz=low_hz,
+        high_hz=fields.number("high_hz", low=low_hz + 1.0, high=22050.0),
+        scale=fields.choice("scale", ("mel-htk",)),
+        step_frames=fields.integer("step_frames", low=1, high=64),
+        excitations=fields.texts("excitations"),
+    )
+    if spec.excitations != EXCITATIONS:
+        expected = ", ".join(EXCITATIONS)
+        raise BundleInvalid(
+            f"features: excitations: expected {expected}, got {spec.excitations!r:.80}", field="features"
+        )
+    fields.close()
+    return spec
+
+
+def _style(fields: JsonFields) -> StyleFile:
+    style = StyleFile(
+        file=check_file_name(fields.text("file")),
+        size=fields.integer("size", low=1, high=1 << 16),
+        inputs=_tensors(fields.nested_list("inputs")),
+        outputs=_tensors(fields.nested_list("outputs")),
+    )
+    fields.close()
+    return style
+
+
+def _transfer(fields: JsonFields, precisions: tuple[str, ...]) -> TransferFile:
+    transfer = TransferFile(
+        file=check_file_name(fields.text("file")),
+        precision=fields.choice("precision", precisions),
+        inputs=_tensors(fields.nested_list("inputs")),
+        outputs=_tensors(fields.nested_list("outputs")),
+    )
+    fields.close()
+    return transfer
+
+
+def _optional_transfer(fields: JsonFields | None) -> TransferFile | None:
+    return None if fields is None else _transfer(fields, ("int8",))
+
+
+def _tensors(items: tuple[JsonFields, ...]) -> tuple[TensorSpec, ...]:
+    tensors: list[TensorSpec] = []
+    for fields in items:
+        spec = TensorSpec(name=fields.text("name"), dtype=fields.text("dtype"), shape=fields.dimensions("shape"))
+        fields.close()
+        tensors.append(spec)
+    return tuple(tensors)
+
+
+def _state(fields: JsonFields) -> StateSpec:
+    state = StateSpec(size=fields.integer("size", low=1, high=1 << 22), file=check_file_name(fields.text("file")))
+    fields.close()
+    return state
+
+
+def _golden(fields: JsonFields) -> str:
+    name = check_file_name(fields.text("file"))
+    fields.close()
+    return name
+
+
+def _training(fields: JsonFields) -> TrainingNote:
+    training = TrainingNote(
+        data=fields.text("data"),
+        steps=fields.integer("steps"),
+        hours=fields.number("hours", low=0.0),
+        seed=fields.integer("seed"),
+        host=fields.text("host"),
+        note=fields.text("note"),
+    )
+    fields.close()
+    return training
+
+
+def _metrics(fields: JsonFields) -> Mapping[str, float]:
+    return MappingProxyType({name: fields.number(name) for name in fields.names()})
+
+
+def _files(fields: JsonFields) -> Mapping[str, FileEntry]:
+    names = fields.names()
+    if len(names) > MAX_FILES:
+        raise BundleInvalid(f"expected at most {MAX_FILES} files in a bundle, got {len(names)}", field="files")
+    entries: dict[str, FileEntry] = {}
+    for name in names:
+        entry = fields.nested(check_file_name(name))
+        sha256 = entry.text("sha256")
+        if not _SHA256.fullmatch(sha256):
+            raise BundleInvalid(
+                f"files: {name}: expected 64 hexadecimal digits for sha256, got {sha256[:80]!r}", field="files"
+            )
+        entries[name] = FileEntry(sha256=sha256, n_bytes=entry.integer("bytes", low=1, high=MAX_FILE_BYTES))
+        entry.close()
+    return MappingProxyType(entries)
+
+
+def _floats(name: str, *shape: int | str) -> TensorSpec:
+    return TensorSpec(name=name, dtype="float32", shape=shape)
+
+
+def _compare_tensors(
+    what: str,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+    expected: tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]],
+) -> None:
+    for given, wanted in ((inputs, expected[0]), (outputs, expected[1])):
+        if given != wanted:
+            raise BundleInvalid(f"{what}: expected tensors {_drawn(wanted)}, got {_drawn(given)}", field=what)
+
+
+def _drawn(tensors: tuple[TensorSpec, ...]) -> str:
+    drawn = ", ".join(f"{t.name} {t.dtype}[{', '.join(map(str, t.shape))}]" for t in tensors)
+    return drawn if len(drawn) <= 400 else drawn[:397] + "..."
+
+
+def tensor_fields(tensors: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:
+    """The JSON form of `tensors`, for those who write manifests."""
+    return [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in tensors]
