@@ -1,0 +1,83 @@
+"""What a session is told once, at its start: the format, the model's facts, the first values of its parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from deepmusic.audio import AudioFormat
+from deepmusic.dsp.gains import BandLayout
+from deepmusic.dsp.windows import STEP_FRAMES
+from deepmusic.errors import BadConfig
+
+MAX_BLOCK_SAMPLES = 65536
+"""Largest block by default: 1.4 s at 48 kHz; larger ones only cost memory."""
+
+BACKLOG_S = 20.0
+"""Input that may wait for the model before the sender is told that it is too fast; credits stop it far earlier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ModelFacts:
+    """What the session must know of a loaded bundle; it never runs the model itself."""
+
+    name: str
+    """Name of the bundle."""
+    digest: str
+    """``Bundle.digest``; style vectors carry the same."""
+    handle: object
+    """Passed back in ``LaneRequest.model`` for whoever runs the step; the session never looks at it."""
+    layout: BandLayout
+    """Bands in Hz that the model sees and gives gains for."""
+    n_style: int
+    """Length of a style vector."""
+    initial_state: npt.NDArray[np.float32]
+    """``(n_state,)``: the state before the first step."""
+    step_frames: int = STEP_FRAMES
+    """Frames of one step."""
+
+    def __post_init__(self) -> None:
+        if self.step_frames != STEP_FRAMES:
+            raise BadConfig(
+                f"expected a bundle with steps of {STEP_FRAMES} frames, got {self.step_frames}; "
+                "export it for the profile live",
+                field="bundle",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """First value of a parameter."""
+
+    name: str
+    """Name in ``parameters.PARAMETERS``."""
+    value: float
+    """In the parameter's unit; switches take 0 and 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """What a session is told at its start."""
+
+    audio_format: AudioFormat
+    """Rate and channels of the stream, the host's own."""
+    settings: tuple[Setting, ...] = ()
+    """First values of parameters; the others begin at their defaults."""
+    max_block_samples: int = MAX_BLOCK_SAMPLES
+    """Largest block that is taken, in samples."""
+    noise_seed: int = 0
+    """Seed of the excitation bank's noise; equal seeds give equal output. 0 to 2**63 - 1."""
+    backlog_s: float = BACKLOG_S
+    """Seconds of input that may wait for the model; ``inf`` for offline work."""
+
+    def __post_init__(self) -> None:
+        if self.max_block_samples < 1:
+            raise BadConfig(
+                f"expected max_block_samples of at least 1, got {self.max_block_samples}", field="max_block_samples"
+            )
+        if not 0 <= self.noise_seed < 2**63:
+            raise BadConfig(f"expected a noise_seed of 0 to 2**63 - 1, got {self.noise_seed}", field="noise_seed")
+        if not self.backlog_s > 0.0:
+            raise BadConfig(f"expected a backlog_s above 0, got {self.backlog_s}", field="backlog_s")
