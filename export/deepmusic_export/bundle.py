@@ -68,7 +68,7 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 
 def _replace_folder(draft: Path, folder: Path) -> None:
-    """Renames `draft` to `folder`; the old folder, if any, is set aside first, since a rename cannot replace a full one."""
+    """Renames `draft` to `folder`; an old folder is set aside first, since a rename replaces no full one."""
     old = folder.parent / f"{draft.name}.old"
     if folder.exists():
         folder.rename(old)

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from deepmusic_export.bundle import write_bundle
 from onnx import TensorProto, helper, numpy_helper
+
+from deepmusic_export.bundle import write_bundle
 
 N_BANDS = 96
 STEP_FRAMES = 4
