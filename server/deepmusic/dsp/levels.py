@@ -1,0 +1,281 @@
+"""Loudness match and true-peak ceiling of the wet signal.
+
+Both act on the wet alone, before it meets the dry. Their constants are choices of taste within the standards' measures;
+each says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from deepmusic.audio import Audio, Spectra
+from deepmusic.dsp.delay import DelayLine
+from deepmusic.dsp.true_peak import (
+    DELAY_SAMPLES,
+    MAX_OVERSHOOT,
+    N_TAPS,
+    oversampling_factor,
+    peak_readings,
+    true_peak_dbtp,
+)
+from deepmusic.dsp.windows import StftGeometry, analysis_window, bin_frequencies_hz
+
+__all__ = ["KWeighting", "LoudnessMatch", "TruePeakCeiling", "k_weighting_power", "true_peak_dbtp"]
+
+
+def k_weighting_power(frequencies_hz: npt.NDArray[np.floating], sample_rate_hz: int) -> npt.NDArray[np.float64]:
+    """``|K(f)|^2`` of ITU-R BS.1770-4: a shelf for the head, then a high-pass.
+
+    The standard gives coefficients for 48 kHz; the filters behind them (as in libebur128) are evaluated at the given
+    rate, and agree with the standard's at 48 kHz.
+
+    Args:
+        frequencies_hz: Where, in Hz.
+        sample_rate_hz: Rate of the filters.
+
+    Returns:
+        float64, of the shape of ``frequencies_hz``.
+    """
+    unit_delay = np.exp(-2j * np.pi * np.asarray(frequencies_hz, np.float64) / sample_rate_hz)
+    powers = np.stack([np.ones_like(unit_delay), unit_delay, unit_delay**2])
+
+    def response(numerator: tuple[float, float, float], k: float, q: float) -> npt.NDArray[np.float64]:
+        denominator = np.array([1.0 + k / q + k * k, 2.0 * (k * k - 1.0), 1.0 - k / q + k * k])
+        top = np.tensordot(np.array(numerator), powers, axes=1)
+        return np.abs(top / np.tensordot(denominator, powers, axes=1)) ** 2
+
+    k = float(np.tan(np.pi * 1681.974450955533 / sample_rate_hz))
+    q = 0.7071752369554196
+    high = 10.0 ** (3.999843853973347 / 20.0)
+    band = high**0.4996667741545416
+    shelf = response((high + band * k / q + k * k, 2.0 * (k * k - high), high - band * k / q + k * k), k, q)
+    k = float(np.tan(np.pi * 38.13547087602444 / sample_rate_hz))
+    q = 0.5003270373238773
+    scale = 1.0 + k / q + k * k  # the standard's numerator is (1, -2, 1) over a denominator that starts with 1
+    return shelf * response((scale, -2.0 * scale, scale), k, q)
+
+
+class KWeighting:
+    """Loudness power of frames, straight from their spectra.
+
+    Args:
+        geometry: Sizes and rate of the spectra.
+    """
+
+    def __init__(self, geometry: StftGeometry) -> None:
+        weight = k_weighting_power(bin_frequencies_hz(geometry), geometry.sample_rate_hz)
+        weight[1:-1] *= 2.0  # a bin stands for its negative frequency too
+        window_energy = np.square(analysis_window(geometry), dtype=np.float64).sum()
+        weight /= geometry.n_fft * window_energy
+        self._weight = np.repeat(weight.astype(np.float32), 2)  # for the real and for the imaginary part
+
+    def frame_loudness_power(self, spectra: Spectra) -> npt.NDArray[np.float32]:
+        """Mean square of the K-weighted frame, summed over channels as BS.1770-4 does (all channels with weight 1).
+
+        Args:
+            spectra: complex64 ``(channels, frames, bins)``, contiguous in its last axis.
+
+        Returns:
+            float32 ``(frames,)``; 0.5 for a full-scale sine at 1 kHz in one channel, within 0.7 dB.
+        """
+        parts = spectra.view(np.float32)
+        return np.einsum("cfp,cfp,p->f", parts, parts, self._weight, optimize=False)
+
+
+class LoudnessMatch:
+    """Brings the wet to the loudness of the content, slowly.
+
+    Both loudnesses are running means of K-weighted power. They start as plain means, so that the first second is right
+    too, and hold while the content is below the gate, so that silence moves nothing.
+
+    Args:
+        geometry: Sizes and rate, which give the frame rate.
+        time_constant_s: Of the running means, in seconds.
+        gate_dbfs: Below this power of a frame of the content nothing moves, in dB over full scale.
+        max_gain_db: Largest gain up or down, in dB.
+    """
+
+    def __init__(
+        self,
+        geometry: StftGeometry,
+        *,
+        time_constant_s: float = 1.5,
+        gate_dbfs: float = -50.0,
+        max_gain_db: float = 24.0,
+    ) -> None:
+        self._rate = 1.0 - float(np.exp(-1.0 / (time_constant_s * geometry.frames_per_s)))
+        self._gate = 10.0 ** (gate_dbfs / 10.0)
+        self._max_gain_db = max_gain_db
+        self._n_heard = 0
+        self._content = 0.0
+        self._wet = 0.0
+
+    def process(
+        self,
+        content_power: npt.NDArray[np.float32],
+        wet_power: npt.NDArray[np.float32],
+        strength: float | npt.NDArray[np.float32] = 1.0,
+        *,
+        hold: bool = False,
+    ) -> npt.NDArray[np.float32]:
+        """Gains of the wet for the next frames.
+
+        Args:
+            content_power: ``KWeighting.frame_loudness_power`` of the content, ``(frames,)``.
+            wet_power: The same of the wet, before this gain.
+            strength: 0 to 1, for all frames or ``(frames,)``; scales the gain in dB.
+            hold: Whether the running means stand still (the parameter ``freeze``).
+
+        Returns:
+            Linear gains, float32 ``(frames,)``; exactly 1 before anything was heard and where strength is 0.
+        """
+        gain_db = np.empty(len(content_power))
+        for frame, (content, wet) in enumerate(zip(content_power.tolist(), wet_power.tolist(), strict=True)):
+            if content >= self._gate and not hold:
+                self._n_heard += 1
+                rate = max(self._rate, 1.0 / self._n_heard)
+                self._content += rate * (content - self._content)
+                self._wet += rate * (wet - self._wet)
+            gain_db[frame] = self._gain_db()
+        return (10.0 ** (gain_db * strength / 20.0)).astype(np.float32)
+
+    def copy_from(self, other: LoudnessMatch) -> None:
+        """Takes over another one's running means: a new style goes on where the old one was."""
+        self._n_heard, self._content, self._wet = other._n_heard, other._content, other._wet
+
+    def reset(self) -> None:
+        """As if nothing had been heard."""
+        self._n_heard, self._content, self._wet = 0, 0.0, 0.0
+
+    def _gain_db(self) -> float:
+        if not self._n_heard:
+            return 0.0
+        ratio = self._content / max(self._wet, 1e-20)  # a silent wet gets the largest gain, of nothing
+        return min(max(10.0 * float(np.log10(ratio)), -self._max_gain_db), self._max_gain_db)
+
+
+class TruePeakCeiling:
+    """A look-ahead limiter: the true peak stays under a ceiling, and what was under it comes through bit for bit.
+
+    ::
+
+        samples -> readings of the true peak -> excess in dB -> release -> hold -> smooth -> gain
+           |                                                                                  v
+           '----------------------------- delay of the look-ahead ------------------------> times
+
+    *Release*: the reduction falls back by ``release_db_per_s`` at most. *Hold*: the largest reduction within a window
+    that reaches beyond the smoother on both sides. *Smooth*: two moving averages in dB, so the gain reaches its lowest
+    value before the peak comes, on a curve without corners. The reduction is kept in whole units of 2**-20 dB and all
+    sums are of integers: the result is the same for any split into blocks.
+
+    Args:
+        geometry: Gives the rate, and with it the look-ahead and the oversampling.
+        n_channels: Channels; one gain for all of them keeps the image.
+        ceiling_dbtp: Highest true peak of the output, in dBTP.
+        release_db_per_s: How fast the level comes back after a peak, in dB per second.
+    """
+
+    def __init__(
+        self,
+        geometry: StftGeometry,
+        n_channels: int,
+        ceiling_dbtp: float = -1.0,
+        *,
+        release_db_per_s: float = 60.0,
+    ) -> None:
+        rate_hz = geometry.sample_rate_hz
+        lookahead = lookahead_samples(rate_hz)
+        self._ceiling = float(10.0 ** (ceiling_dbtp / 20.0))
+        self._factor = oversampling_factor(rate_hz)
+        self._release = round(release_db_per_s * _UNITS_PER_DB / rate_hz)
+        # The gain of sample n mixes reductions of hold windows that all contain the readings within n +- _MARGIN.
+        self._n_average = (lookahead - DELAY_SAMPLES - _MARGIN_SAMPLES) // 2 + 1
+        self._n_hold = lookahead - (DELAY_SAMPLES - 2) + _MARGIN_SAMPLES
+        self._delay = DelayLine(n_channels, lookahead)
+        self._samples = np.zeros((n_channels, N_TAPS - 1), np.float32)
+        self._reductions = np.zeros(self._n_hold - 1 + 2 * (self._n_average - 1), np.int64)
+        self._largest = 0
+
+    @property
+    def latency_samples(self) -> int:
+        """The look-ahead, in samples."""
+        return self._delay.latency_samples
+
+    @property
+    def reduction_db(self) -> float:
+        """The largest reduction asked for in the last block, in dB, 0 or more: for meters and the ceiling's flag."""
+        return self._largest / _UNITS_PER_DB
+
+    def process(self, block: Audio) -> Audio:
+        """Takes ``(channels, n)``, finite, and gives as many samples, ``latency_samples`` late."""
+        delayed = self._delay.process(block)
+        n_samples = block.shape[1]
+        if not n_samples:
+            return delayed
+        reductions = np.concatenate([self._reductions, self._reduction(block)])
+        self._reductions[:] = reductions[n_samples:]
+        self._largest = int(reductions.max())
+        if self._largest:
+            held = _trailing_max(reductions, self._n_hold)
+            smooth = _trailing_sum(_trailing_sum(held, self._n_average), self._n_average)
+            delayed *= np.exp(smooth * (-_NEPER_PER_DB / (_UNITS_PER_DB * self._n_average**2))).astype(np.float32)
+        return delayed
+
+    def flush(self) -> Audio:
+        """The last ``latency_samples`` samples."""
+        return self.process(np.zeros((self._samples.shape[0], self.latency_samples), np.float32))
+
+    def reset(self) -> None:
+        """Silence inside, no reduction."""
+        self._delay.reset()
+        self._samples.fill(0.0)
+        self._reductions.fill(0)
+        self._largest = 0
+
+    def _reduction(self, block: Audio) -> npt.NDArray[np.int64]:
+        """What the readings of the new samples ask for, after release, in units, ``(n,)``."""
+        n_samples = block.shape[1]
+        samples = np.concatenate([self._samples, block], axis=1)
+        self._samples[:] = samples[:, n_samples:]
+        excess = np.zeros(n_samples, np.int64)
+        loudest = max(float(samples.max()), -float(samples.min()))
+        if loudest * MAX_OVERSHOOT > self._ceiling:  # else no reading can pass the ceiling
+            readings = peak_readings(samples, self._factor)
+            over = np.flatnonzero(readings > self._ceiling)
+            decibels = 20.0 * np.log10(readings[over] / self._ceiling, dtype=np.float64)
+            excess[over] = np.ceil(decibels * _UNITS_PER_DB).astype(np.int64)
+        last = self._reductions[-1]
+        if not last and not excess.any():
+            return excess
+        fall: npt.NDArray[np.int64] = self._release * np.arange(1, n_samples + 1, dtype=np.int64)
+        excess += fall
+        excess[0] = max(excess[0], last)
+        return np.maximum(np.maximum.accumulate(excess) - fall, 0)
+
+
+def lookahead_samples(sample_rate_hz: int) -> int:
+    """Look-ahead of the ceiling: 64 samples up to 50 kHz (1.3 ms at 48), and the same time at higher rates."""
+    return 64 if sample_rate_hz <= 50_000 else 128 if sample_rate_hz <= 100_000 else 256
+
+
+_UNITS_PER_DB = 2**20
+_NEPER_PER_DB = float(np.log(10.0) / 20.0)
+_MARGIN_SAMPLES = 6  # half of the true-peak filter: the gain is as low all over the samples that a reading looks at
+
+
+def _trailing_max(values: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    """Largest of every ``width`` values in a row, ``(n - width + 1,)``, by doubling the width."""
+    reach = 1
+    while 2 * reach <= width:
+        values = np.maximum(values[:-reach], values[reach:])
+        reach *= 2
+    rest = width - reach
+    return np.maximum(values[: len(values) - rest], values[rest:]) if rest else values
+
+
+def _trailing_sum(values: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    """Sum of every ``width`` values in a row, ``(n - width + 1,)``, exact."""
+    sums = np.cumsum(values)
+    sums[width:] -= sums[:-width].copy()
+    return sums[width - 1 :]
