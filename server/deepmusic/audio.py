@@ -64,15 +64,15 @@ def as_audio(array: npt.NDArray[Any]) -> Audio:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def check_block(block: npt.NDArray[Any], format: AudioFormat, max_samples: int) -> None:
-    """Refuses a block that is not float32 ``(format.n_channels, 1..max_samples)``.
+def check_block(block: npt.NDArray[Any], audio_format: AudioFormat, max_samples: int) -> None:
+    """Refuses a block that is not float32 ``(audio_format.n_channels, 1..max_samples)``.
 
     Raises:
         BadBlockSize: Says what was expected and what came.
     """
-    if block.ndim != 2 or block.shape[0] != format.n_channels:
+    if block.ndim != 2 or block.shape[0] != audio_format.n_channels:
         raise BadBlockSize(
-            f"expected a block of shape ({format.n_channels}, samples), got {block.shape}; "
+            f"expected a block of shape ({audio_format.n_channels}, samples), got {block.shape}; "
             "send every channel, as the stream's config declares them",
             field="audio",
         )

@@ -39,6 +39,8 @@ A message is one line that says what was expected, what came and what to do. It 
 library's exception: that goes to the log, through ``raise ... from error``.
 """
 
+# ruff: noqa: N818  the names say what happened; the tree says that it is an error
+
 from __future__ import annotations
 
 import enum

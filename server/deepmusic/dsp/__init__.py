@@ -1,0 +1,1 @@
+"""Signal processing without I/O, threads or clock: pure functions, and processors under one contract."""

@@ -79,8 +79,8 @@ class ExcitationBank:
 class ExcitationSource:
     """The excitations as signals.
 
-    The envelope of hop h ends at ``e_h``, the root of the mean power of hops h-1 and h over all channels, and goes there
-    in a straight line from ``e_{h-1}``::
+    The envelope of hop h ends at ``e_h``, the root of the mean power of hops h-1 and h over all channels, and goes
+    there in a straight line from ``e_{h-1}``::
 
         u = x / e    odd = e tanh(3u)    even = e (|tanh(2u)| - 0.6)    noise = e g
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deepmusic.audio import Audio, Spectra
+from deepmusic.audio import Spectra
 from deepmusic.dsp.windows import StftGeometry, analysis_window, bin_frequencies_hz
 
 MIN_HALF_WIDTH_HZ = 35.0

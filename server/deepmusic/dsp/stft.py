@@ -7,6 +7,8 @@ however the hops are grouped.
 
 from __future__ import annotations
 
+from typing import Any, cast  # numpy's stubs know only float64 transforms; float32 in gives complex64 out
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
@@ -79,7 +81,7 @@ class AnalysisStft:
             high = min(low + self._rows, self._n_channels)
             windowed = self._windowed[low:high, :k]
             np.multiply(frames[low:high], self._window, out=windowed)
-            np.fft.rfft(windowed, out=out[low:high])
+            np.fft.rfft(windowed, out=cast(Any, out[low:high]))
         history[:, : self._n_past] = history[:, n_new : n_new + self._n_past]
 
 
@@ -145,7 +147,7 @@ class SynthesisStft:
         frames = self._frames[:, :k]
         for low in range(0, self._n_channels, self._rows):
             high = min(low + self._rows, self._n_channels)
-            np.fft.irfft(spectra[low:high], n=self._geometry.n_fft, out=frames[low:high])
+            np.fft.irfft(spectra[low:high], n=self._geometry.n_fft, out=cast(Any, frames[low:high]))
         wanted = frames[:, :, self._geometry.n_synthesis :]
         wanted *= self._window
         parts = wanted.reshape(self._n_channels, k, n_parts, hop)

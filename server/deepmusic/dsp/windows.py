@@ -1,4 +1,4 @@
-"""The geometry of the asymmetric STFT and its pair of windows.
+r"""The geometry of the asymmetric STFT and its pair of windows.
 
 ::
 
