@@ -1,0 +1,125 @@
+"""Training examples from a corpus: content, style, oracle, cut at random and brought to random levels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+#: A clip whose crop is quieter than this says nothing, dBFS RMS.
+QUIET_DBFS = -50.0
+#: Spread of the level that an example is brought to, dB about -20 dBFS.
+LEVEL_SPREAD_DB = 12.0
+#: Share of examples whose style is the content's own patch: the gains must then be one.
+IDENTITY_SHARE = 0.06
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Audio float32 (batch, samples) at one sample rate; content and oracle are the same score at the same time."""
+
+    content: Tensor
+    style: Tensor
+    oracle: Tensor
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    audio: np.ndarray
+    """int16 (patches, scores, samples), mapped from disk."""
+    sample_rate_hz: int
+
+
+class Corpus:
+    """The groups of a folder that `render` made; later groups are found as they appear."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._groups: dict[Path, _Group] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Looks for groups that were rendered since.
+
+        Raises:
+            FileNotFoundError: The folder holds no group.
+        """
+        for path in sorted(self.folder.glob("group_*.npy")):
+            if path not in self._groups:
+                meta = json.loads(path.with_suffix(".json").read_text())
+                self._groups[path] = _Group(np.load(path, mmap_mode="r"), meta["sample_rate_hz"])
+        if not self._groups:
+            raise FileNotFoundError(
+                f"expected rendered groups in {self.folder}; make them with deepmusic-export render"
+            )
+
+    @property
+    def hours(self) -> float:
+        """Length of all audio in hours."""
+        return sum(group.audio.size / group.sample_rate_hz for group in self._groups.values()) / 3600
+
+    def groups(self) -> list[Path]:
+        """Paths of the groups, sorted."""
+        return sorted(self._groups)
+
+    def clip(self, group: Path, patch: int, score: int) -> tuple[np.ndarray, int]:
+        """A whole clip, float32 (samples,), and its rate in Hz."""
+        entry = self._groups[group]
+        return entry.audio[patch, score].astype(np.float32) / 32768.0, entry.sample_rate_hz
+
+    def shape(self, group: Path) -> tuple[int, int]:
+        """Number of patches and scores of a group."""
+        return self._groups[group].audio.shape[:2]
+
+    def batch(self, rng: np.random.Generator, size: int, n_samples: int) -> Batch:
+        """Draws examples of one sample rate.
+
+        Args:
+            rng: Source of randomness.
+            size: Number of examples.
+            n_samples: Length of content and oracle; the style is as long.
+        """
+        rate = int(rng.choice([group.sample_rate_hz for group in self._groups.values()]))
+        paths = [path for path, group in self._groups.items() if group.sample_rate_hz == rate]
+        rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        while len(rows) < size:
+            example = self._example(rng, self._groups[paths[rng.integers(len(paths))]].audio, n_samples)
+            if example is not None:
+                rows.append(example)
+        content, style, oracle = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
+        return Batch(content, style, oracle, rate)
+
+    def _example(
+        self, rng: np.random.Generator, audio: np.ndarray, n_samples: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        n_patches, n_scores, length = audio.shape
+        p, q = rng.choice(n_patches, size=2, replace=False)
+        if rng.random() < IDENTITY_SHARE:
+            q = p
+        a, b = rng.choice(n_scores, size=2, replace=False)
+        start, style_start = rng.integers(0, length - n_samples, size=2)
+        levels = -20.0 + rng.uniform(-LEVEL_SPREAD_DB, LEVEL_SPREAD_DB, size=2)
+        content = _cut(audio[p, a], start, n_samples)
+        oracle = _cut(audio[q, a], start, n_samples)
+        style = _cut(audio[q, b], style_start, n_samples)
+        if min(_level_dbfs(content), _level_dbfs(oracle), _level_dbfs(style)) < QUIET_DBFS:
+            return None
+        # Content and oracle keep their proportion: the loss normalises, the network must not depend on it.
+        return _at_level(content, levels[0]), _at_level(style, levels[1]), _at_level(oracle, levels[0])
+
+
+def _cut(clip: np.ndarray, start: int, n_samples: int) -> np.ndarray:
+    return clip[start : start + n_samples].astype(np.float32) / 32768.0
+
+
+def _level_dbfs(audio: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(audio**2) + 1e-12))
+
+
+def _at_level(audio: np.ndarray, level_dbfs: float) -> np.ndarray:
+    return audio * np.float32(10 ** ((level_dbfs - _level_dbfs(audio)) / 20))

@@ -1,0 +1,89 @@
+"""The style encoder: a recording's band magnitudes in, one style vector out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deepmusic_export.nets.levels import compress, frequency_ramp
+
+#: Power of the mean that stands for the loud moments of a band.
+PEAK_POWER = 8.0
+
+
+def band_profile(features: Tensor) -> Tensor:
+    """What each band does over time: mean, deviation and a soft maximum.
+
+    Args:
+        features: Compressed features (batch, frames, bands), about 0 to 1.
+
+    Returns:
+        (batch, 3, bands).
+    """
+    mean = features.mean(1)
+    deviation = torch.sqrt((features - mean[:, None]).square().mean(1) + 1e-5)
+    peak = (features.clamp(min=0) + 1e-3).pow(PEAK_POWER).mean(1).pow(1 / PEAK_POWER)
+    return torch.stack([mean, deviation, peak], dim=1)
+
+
+class StyleNet(nn.Module):
+    """Statistics of a VGG19-like encoder over the whole recording, after Gatys et al. 2016 and Huang & Belongie 2017.
+
+    The vector is the band profile (3 x bands, aligned to frequency, so that a blend of styles is a blend of spectra)
+    followed by an embedding of the layers' means and deviations.
+    """
+
+    def __init__(self, n_bands: int, width: int, n_embedding: int) -> None:
+        super().__init__()
+        w = width
+        self.n_bands, self.n_embedding = n_bands, n_embedding
+        plan = [(5, w), (w, w), (w, 2 * w), (2 * w, 2 * w), (2 * w, 4 * w), (4 * w, 4 * w), (4 * w, 8 * w)]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in plan)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for _, b in plan)
+        n_statistics = 2 * (2 * w + 4 * w) + 2 * 8 * w * 3
+        self.head = nn.Sequential(nn.Linear(n_statistics, 512), nn.ReLU(), nn.Linear(512, n_embedding))
+
+    @property
+    def size(self) -> int:
+        """Length of the style vector."""
+        return 3 * self.n_bands + self.n_embedding
+
+    def forward(self, bands: Tensor) -> Tensor:
+        """Encodes a recording.
+
+        Args:
+            bands: Content band magnitudes (batch, frames, bands); frames at least 8.
+
+        Returns:
+            The style vector (batch, size).
+        """
+        level = torch.sqrt(bands.square().sum(-1).mean(1) + 1e-10)
+        features = compress(bands / level[:, None, None])
+        profile = band_profile(features)
+        x = torch.cat(
+            [
+                features[:, None],
+                frequency_ramp(features),
+                profile[:, :, None].expand(-1, -1, features.shape[1], -1),
+            ],
+            dim=1,
+        )
+        statistics: list[Tensor] = []
+        for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            x = F.relu(norm(conv(x)))
+            if index in (2, 4):
+                statistics += _moments(x)
+            if index in (1, 3):
+                x = F.max_pool2d(x, 2)
+            if index == 5:
+                x = F.max_pool2d(x, (1, 2))
+        for strip in torch.chunk(x, 3, dim=3):
+            statistics += _moments(strip)
+        return torch.cat([profile.flatten(1), self.head(torch.cat(statistics, dim=1))], dim=1)
+
+
+def _moments(x: Tensor) -> list[Tensor]:
+    mean = x.mean((2, 3))
+    deviation = torch.sqrt((x - mean[:, :, None, None]).square().mean((2, 3)) + 1e-5)
+    return [mean, deviation]

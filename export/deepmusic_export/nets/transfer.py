@@ -1,0 +1,244 @@
+"""The transfer network: causal VGG19 encoder, AdaIN with running statistics, decoder, gains for the excitation bank."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deepmusic_export.nets.levels import FEATURE_SPAN_DB, compress, frequency_ramp
+from deepmusic_export.nets.streaming import (
+    CausalConv2d,
+    RunningNorm,
+    StepWeights,
+    flat_size,
+    pool_bands,
+    pool_both,
+    step_weights,
+    time_constant_steps,
+)
+
+#: Frames in a step; the two pools over time need four.
+STEP_FRAMES = 4
+#: Steps quieter than this leave the running statistics alone, dBFS.
+HOLD_DBFS = -50.0
+#: The counted start of the statistics gives the training mean the weight of this many steps.
+START_STEPS = 6.0
+#: Gain in dB of each excitation where the last convolution gives 0, and its limits.
+GAIN_CENTRE_DB = (0.0, -20.0, -20.0, -30.0)
+GAIN_LOW_DB = (-70.0, -100.0, -100.0, -110.0)
+GAIN_HIGH_DB = (40.0, 40.0, 40.0, 30.0)
+#: Decibels for one unit of the last convolution.
+GAIN_SLOPE_DB = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferConfig:
+    """The size of a transfer network."""
+
+    n_bands: int = 96
+    width: int = 16
+    """Channels of conv1; VGG19 at full width has 64."""
+    n_embedding: int = 224
+    """Learned part of the style vector; the other part is the band profile."""
+    n_modulation: int = 96
+    """Rank of the modulation: the style vector is brought to this size before each layer takes its own from it."""
+    time_constant_s: float = 1.5
+    """Time constant of the running statistics."""
+
+    @property
+    def n_style(self) -> int:
+        """Length of the style vector."""
+        return 3 * self.n_bands + self.n_embedding
+
+
+class ConvUnit(nn.Module):
+    """Causal convolution, batch normalisation (folded at export), optional modulation by the style, ReLU."""
+
+    def __init__(self, n_in: int, n_out: int, n_bands: int, n_modulation: int = 0) -> None:
+        super().__init__()
+        self.conv = CausalConv2d(n_in, n_out, n_bands)
+        self.norm = nn.BatchNorm2d(n_out)
+        self.modulation = nn.Linear(n_modulation, 2 * n_out) if n_modulation else None
+        if self.modulation is not None:
+            nn.init.normal_(self.modulation.weight, std=0.02)
+            nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, x: Tensor, cache: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Runs the unit on (batch, n_in, frames, bands); `code` (batch, n_modulation) is the style's."""
+        x, cache = self.conv(x, cache)
+        x = self.norm(x)
+        if self.modulation is not None:
+            scale, shift = self.modulation(code)[:, :, None, None].chunk(2, dim=1)
+            x = x * (1 + scale) + shift
+        return F.relu(x), cache
+
+
+class AdaIN(nn.Module):
+    """Adaptive instance normalisation (Huang & Belongie 2017): the content's running moments out, the style's in."""
+
+    def __init__(self, n_channels: int, frames_per_step: int, n_modulation: int) -> None:
+        super().__init__()
+        self.norm = RunningNorm(n_channels, frames_per_step)
+        self.moments = nn.Linear(n_modulation, 2 * n_channels)
+        nn.init.normal_(self.moments.weight, std=0.02)
+        nn.init.zeros_(self.moments.bias)
+
+    def forward(self, x: Tensor, state: Tensor, steps: StepWeights, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalises and modulates `x` (batch, channels, frames, bands); the running moments come back second."""
+        x, state = self.norm(x, state, steps)
+        deviation, mean = self.moments(code)[:, :, None, None].chunk(2, dim=1)
+        return x * (1 + deviation) + mean, state
+
+
+class TransferNet(nn.Module):
+    """Band magnitudes and a style vector in, gains in dB out; all state is passed in and handed back.
+
+    The encoder has VGG19's layers conv1_1 to conv4_1 (Simonyan & Zisserman 2015), causal over time. Pools 1 and 2
+    halve frames and bands inside a step, pool 3 halves bands. AdaIN works at relu4_1 and on the skips from relu3_1 and relu2_1.
+
+    The packed state (batch, n_state) holds, in this order: the count of the statistics, the running level in dB, the
+    running mean of the content's features, the moments of each AdaIN, the cache of each convolution.
+    """
+
+    def __init__(self, config: TransferConfig) -> None:
+        super().__init__()
+        self.config = config
+        w, b, m = config.width, config.n_bands, config.n_modulation
+        n_inputs = 8
+        encoder = [
+            (n_inputs, w, b), (w, w, b),
+            (w, 2 * w, b // 2), (2 * w, 2 * w, b // 2),
+            (2 * w, 4 * w, b // 4), (4 * w, 4 * w, b // 4), (4 * w, 4 * w, b // 4), (4 * w, 4 * w, b // 4),
+            (4 * w, 8 * w, b // 8),
+        ]  # fmt: skip
+        self.encoder = nn.ModuleList(ConvUnit(*shape) for shape in encoder)
+        decoder = [
+            (8 * w, 4 * w, b // 8),
+            (8 * w, 4 * w, b // 4), (4 * w, 2 * w, b // 4),
+            (4 * w, 2 * w, b // 2), (2 * w, w, b // 2),
+            (2 * w + n_inputs, w, b), (w, w, b),
+        ]  # fmt: skip
+        self.decoder = nn.ModuleList(ConvUnit(*shape, m) for shape in decoder)
+        self.adain4 = AdaIN(8 * w, 1, m)
+        self.adain3 = AdaIN(4 * w, 1, m)
+        self.adain2 = AdaIN(2 * w, 2, m)
+        self.code = nn.Sequential(nn.Linear(config.n_style, m), nn.ReLU())
+        self.head = CausalConv2d(w, 4, b)
+        nn.init.normal_(self.head.conv.weight, std=0.01)
+        nn.init.zeros_(self.head.conv.bias)
+        self.equaliser = nn.Parameter(torch.tensor([0.7, 0.3, 0.3, 0.5]))
+        self.register_buffer("start_level_db", torch.tensor([-20.0]))
+        self.register_buffer("start_profile", torch.full((b,), 0.3))
+        self.register_buffer("gain_centre", torch.tensor(GAIN_CENTRE_DB).view(1, 4, 1, 1), persistent=False)
+        self.register_buffer("gain_low", torch.tensor(GAIN_LOW_DB).view(1, 4, 1, 1), persistent=False)
+        self.register_buffer("gain_high", torch.tensor(GAIN_HIGH_DB).view(1, 4, 1, 1), persistent=False)
+
+    @property
+    def convolutions(self) -> list[CausalConv2d]:
+        """Every convolution with a cache, in the order of the packed state."""
+        units = [*self.encoder, *self.decoder]
+        return [unit.conv for unit in units] + [self.head]
+
+    @property
+    def state_sizes(self) -> list[int]:
+        """Sizes of the parts of the packed state."""
+        moments = [self.adain4.norm.state_size, self.adain3.norm.state_size, self.adain2.norm.state_size]
+        caches = [flat_size(conv.cache_shape) for conv in self.convolutions]
+        return [1, 1, self.config.n_bands, *moments, *caches]
+
+    def initial_state(self) -> Tensor:
+        """The packed state at a stream's start (1, n_state): training means and empty caches."""
+        parts = [torch.full((1,), START_STEPS), self.start_level_db, self.start_profile]
+        parts += [self.adain4.norm.start, self.adain3.norm.start, self.adain2.norm.start]
+        device = self.start_profile.device
+        parts += [torch.zeros(flat_size(conv.cache_shape), device=device) for conv in self.convolutions]
+        return torch.cat([part.to(device) for part in parts])[None]
+
+    def forward(self, bands: Tensor, style: Tensor, freeze: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Runs one or more steps.
+
+        Args:
+            bands: Band magnitudes (batch, frames, 3, bands) of content, odd, even; frames a multiple of 4.
+            style: Style vectors (batch, n_style).
+            freeze: (batch, 1); 1 holds the running statistics.
+            state: Packed state (batch, n_state).
+
+        Returns:
+            Gains in dB (batch, frames, 4, bands) for content, odd, even and noise, and the packed state after the call.
+        """
+        parts = list(torch.split(state, self.state_sizes, dim=1))
+        count, level_before, profile_before, moments4, moments3, moments2, *caches = parts
+        steps, count, level = self._levels(bands, freeze, count, level_before)
+        relative = bands * torch.pow(10.0, level * (-1 / 20))[:, :, None, None]
+        features = compress(relative)
+        content_profile, profile = self._profile(features[:, :, 0], profile_before, steps)
+        style_profile = style[:, : 3 * self.config.n_bands].reshape(-1, 3, 1, self.config.n_bands)
+        inputs = torch.cat(
+            [
+                features.transpose(1, 2),
+                frequency_ramp(features[:, :, 0]),
+                content_profile[:, None],
+                style_profile.expand(-1, -1, features.shape[1], -1),
+            ],
+            dim=1,
+        )
+        code = self.code(style)
+        fresh: list[Tensor] = []
+        remaining = iter(caches)
+
+        def run(unit: ConvUnit, x: Tensor) -> Tensor:
+            cache = next(remaining).reshape(-1, *unit.conv.cache_shape)
+            x, cache = unit(x, cache, code)
+            fresh.append(cache.flatten(1))
+            return x
+
+        x1 = run(self.encoder[1], run(self.encoder[0], inputs))
+        x2 = run(self.encoder[2], pool_both(x1))
+        x3 = run(self.encoder[4], pool_both(run(self.encoder[3], x2)))
+        x = x3
+        for unit in self.encoder[5:8]:
+            x = run(unit, x)
+        x4 = run(self.encoder[8], pool_bands(x))
+        x4, moments4 = self.adain4(x4, moments4, steps, code)
+        x3, moments3 = self.adain3(x3, moments3, steps, code)
+        x2, moments2 = self.adain2(x2, moments2, steps, code)
+        x = F.interpolate(run(self.decoder[0], x4), scale_factor=(1.0, 2.0), mode="nearest")
+        x = run(self.decoder[2], run(self.decoder[1], torch.cat([x, x3], dim=1)))
+        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        x = run(self.decoder[4], run(self.decoder[3], torch.cat([x, x2], dim=1)))
+        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        x = run(self.decoder[6], run(self.decoder[5], torch.cat([x, x1, inputs], dim=1)))
+        x, cache = self.head(x, next(remaining).reshape(-1, *self.head.cache_shape))
+        fresh.append(cache.flatten(1))
+        equaliser_db = (style_profile[:, :1] - content_profile[:, None]) * FEATURE_SPAN_DB
+        gain = GAIN_SLOPE_DB * x + self.gain_centre + self.equaliser.view(1, 4, 1, 1) * equaliser_db
+        gain = torch.maximum(torch.minimum(gain, self.gain_high), self.gain_low)
+        state_out = torch.cat([count, level[:, -1:], profile, moments4, moments3, moments2, *fresh], dim=1)
+        return gain.transpose(1, 2), state_out
+
+    def _levels(
+        self, bands: Tensor, freeze: Tensor, count: Tensor, before: Tensor
+    ) -> tuple[StepWeights, Tensor, Tensor]:
+        """Gate, weights and running level: level is (batch, frames) in dB."""
+        batch, frames = bands.shape[:2]
+        n_steps = frames // STEP_FRAMES
+        power = bands[:, :, 0].square().sum(-1).reshape(batch, n_steps, STEP_FRAMES).mean(-1)
+        power_db = torch.log(power + 1e-12) * (10.0 / math.log(10.0))
+        gate = (power_db > HOLD_DBFS).to(bands.dtype) * (1 - freeze)
+        limit = time_constant_steps(self.config.time_constant_s)
+        steps, count = step_weights(gate, count, limit)
+        level = steps.average(power_db[..., None], before)[..., 0]
+        level = level[:, :, None].expand(-1, -1, STEP_FRAMES).reshape(batch, frames)
+        return steps, count, level
+
+    def _profile(self, content: Tensor, before: Tensor, steps: StepWeights) -> tuple[Tensor, Tensor]:
+        """Running mean of the content's features: (batch, frames, bands), and its value after the last step."""
+        batch, frames, bands = content.shape
+        per_step = content.reshape(batch, frames // STEP_FRAMES, STEP_FRAMES, bands).mean(2)
+        mean = steps.average(per_step, before)
+        spread = mean[:, :, None].expand(-1, -1, STEP_FRAMES, -1).reshape(batch, frames, bands)
+        return spread, mean[:, -1]

@@ -1,0 +1,121 @@
+"""The corpus on disk: groups of clips in which every score is played on every patch.
+
+A group file holds int16 audio (patches, scores, samples). Any two patches p, q and two scores a, b of a group give a
+training example: content = a on p, style = b on q, oracle = a on q.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from deepmusic_export.render.patches import DRUM_KITS, HELD_OUT_PROGRAMS, Patch, apply_effects, random_effects
+from deepmusic_export.render.scores import random_drum_score, random_score
+from deepmusic_export.render.soundfont import render_clips
+from deepmusic_export.render.synthesis import play, voice_of
+
+#: Level that every clip is brought to, RMS over its loudest half, dBFS.
+CLIP_LEVEL_DBFS = -20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusPlan:
+    """What to render."""
+
+    soundfont: Path
+    """SF2 or SF3 file."""
+    n_groups: int
+    """Number of groups, each `n_patches * n_scores * clip_s` seconds of sound."""
+    seed: int = 0
+    """Seed of the corpus: scores, patches and effects follow from it."""
+    n_patches: int = 6
+    n_scores: int = 4
+    clip_s: float = 6.0
+    """Length of a clip, seconds."""
+    programs: str = "train"
+    """`train` leaves HELD_OUT_PROGRAMS out, `held-out` plays nothing else, `all` plays every program."""
+    synth_share: float = 0.22
+    """Share of groups that come from our own synthesis."""
+    drum_share: float = 0.08
+    """Share of groups that are drum kits."""
+    effects: bool = True
+    """Whether patches may have effects."""
+
+
+def render_corpus(plan: CorpusPlan, folder: Path, n_processes: int = 2) -> None:
+    """Renders what is missing of a corpus; a group that is already there is kept, so the run can be stopped.
+
+    Raises:
+        RuntimeError: FluidSynth is missing or failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [index for index in range(plan.n_groups) if not _group_path(folder, index).exists()]
+    with ProcessPoolExecutor(n_processes) as pool:
+        futures = [pool.submit(_render_group, plan, folder, index) for index in missing]
+        for future in tqdm(as_completed(futures), total=len(futures), unit="group", disable=None):
+            future.result()
+
+
+def _group_path(folder: Path, index: int) -> Path:
+    return folder / f"group_{index:05d}.npy"
+
+
+def _render_group(plan: CorpusPlan, folder: Path, index: int) -> None:
+    rng = np.random.default_rng((plan.seed, index))
+    kind = rng.choice(
+        ["soundfont", "synth", "drums"],
+        p=[1 - plan.synth_share - plan.drum_share, plan.synth_share, plan.drum_share],
+    )
+    # Hosts run at 44.1 and at 48 kHz with the same hop, so the network must know both frame rates.
+    sample_rate_hz = int(rng.choice([44100, 48000]))
+    patches = [_random_patch(rng, plan, str(kind)) for _ in range(plan.n_patches)]
+    make_score = random_drum_score if kind == "drums" else random_score
+    scores = [make_score(rng, plan.clip_s) for _ in range(plan.n_scores)]
+    n_samples = round(plan.clip_s * sample_rate_hz)
+    clips = [(patch, score) for patch in patches for score in scores]
+    if kind == "synth":
+        voices = {patch.program: voice_of(patch.program) for patch in patches}
+        raw = np.stack([play(score, voices[patch.program], plan.clip_s, sample_rate_hz) for patch, score in clips])
+    else:
+        raw = render_clips(plan.soundfont, clips, plan.clip_s, sample_rate_hz)
+    out = np.empty((len(clips), n_samples), np.int16)
+    for row, (patch, _) in enumerate(clips):
+        out[row] = _to_int16(apply_effects(raw[row], patch.effects, sample_rate_hz))
+    meta = {"sample_rate_hz": sample_rate_hz, "kind": str(kind), "patches": [patch.as_dict() for patch in patches]}
+    _group_path(folder, index).with_suffix(".json").write_text(json.dumps(meta))
+    partial = _group_path(folder, index).with_suffix(".part")
+    with partial.open("wb") as file:
+        np.save(file, out.reshape(plan.n_patches, plan.n_scores, n_samples))
+    partial.rename(_group_path(folder, index))
+
+
+def _random_patch(rng: np.random.Generator, plan: CorpusPlan, kind: str) -> Patch:
+    effects = random_effects(rng)
+    if not plan.effects:
+        effects = Patch(source=kind, program=0, accompaniment=0).effects
+    if kind == "drums":
+        kit = int(rng.choice(DRUM_KITS))
+        return Patch(source=kind, program=kit, accompaniment=kit, effects=effects)
+    if kind == "synth":
+        seed = int(rng.integers(2**31))
+        return Patch(source=kind, program=seed, accompaniment=seed, effects=effects)
+    if plan.programs == "held-out":
+        allowed = list(HELD_OUT_PROGRAMS)
+    else:
+        allowed = [p for p in range(120) if plan.programs == "all" or p not in HELD_OUT_PROGRAMS]
+    program, other = (int(p) for p in rng.choice(allowed, size=2))
+    return Patch(source=kind, program=program, accompaniment=other if rng.random() < 0.15 else program, effects=effects)
+
+
+def _to_int16(audio: np.ndarray) -> np.ndarray:
+    frames = audio[: len(audio) // 1024 * 1024].reshape(-1, 1024)
+    power = np.sort(np.mean(frames**2, axis=1))[len(frames) // 2 :].mean()
+    gain = 10 ** (CLIP_LEVEL_DBFS / 20) / np.sqrt(power + 1e-9)
+    peak = np.abs(audio).max() * gain
+    gain *= min(1.0, 0.98 / max(peak, 1e-9))
+    return np.round(audio * gain * 32767).astype(np.int16)

@@ -1,0 +1,107 @@
+"""Patches: what a score can be played on. A SoundFont program or a synthesis patch of our own, with effects."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+#: Programs of the training SoundFont that training never hears; `evaluate` plays them.
+HELD_OUT_PROGRAMS = (3, 20, 26, 41, 57, 66, 74, 90, 107)
+
+#: Drum kits of FluidR3 GM (bank 128).
+DRUM_KITS = (0, 8, 16, 24, 25, 32, 40, 48)
+
+#: Centres of the equaliser's bands in Hz, an octave apart.
+EQ_CENTRES_HZ = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """A chain of effects that belongs to a patch: drive, equaliser, tremolo, reverb, in this order."""
+
+    drive_db: float = 0.0
+    """Gain into a soft clipper in dB; 0 leaves the sound as it is."""
+    eq_db: tuple[float, ...] = ()
+    """Gain in dB at each of EQ_CENTRES_HZ, interpolated over log frequency; empty for none."""
+    tremolo_hz: float = 0.0
+    """Rate of the tremolo in Hz; 0 for none."""
+    tremolo_depth: float = 0.0
+    """Depth of the tremolo, 0 to 1."""
+    reverb_s: float = 0.0
+    """Time in seconds in which the reverb falls by 60 dB; 0 for none."""
+    reverb_mix: float = 0.0
+    """Amplitude of the reverb beside the dry sound, 0 to 1."""
+    seed: int = 0
+    """Seed of the reverb's noise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """What plays a score."""
+
+    source: str
+    """`soundfont`, `drums` or `synth`."""
+    program: int
+    """SoundFont program 0 to 127, drum kit, or the seed of a synthesis patch."""
+    accompaniment: int
+    """Program of part 1; equal to `program` for a solo patch."""
+    effects: Effects = Effects()
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON-ready copy."""
+        return asdict(self)
+
+
+def random_effects(rng: np.random.Generator) -> Effects:
+    """Effects as a record might have them; four in ten patches stay dry."""
+    if rng.random() < 0.4:
+        return Effects()
+    has = rng.random(4) < np.array([0.25, 0.8, 0.12, 0.35])
+    return Effects(
+        drive_db=float(rng.uniform(6, 36)) if has[0] else 0.0,
+        eq_db=tuple(float(x) for x in np.cumsum(rng.normal(0, 3.5, len(EQ_CENTRES_HZ)))) if has[1] else (),
+        tremolo_hz=float(rng.uniform(2, 8)) if has[2] else 0.0,
+        tremolo_depth=float(rng.uniform(0.2, 0.8)) if has[2] else 0.0,
+        reverb_s=float(rng.uniform(0.2, 1.2)) if has[3] else 0.0,
+        reverb_mix=float(rng.uniform(0.1, 0.6)) if has[3] else 0.0,
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def apply_effects(audio: np.ndarray, effects: Effects, sample_rate_hz: int) -> np.ndarray:
+    """Runs mono audio through a chain of effects.
+
+    Args:
+        audio: float32 (samples,).
+        effects: The chain; every parameter at its default gives the input back.
+        sample_rate_hz: Rate of `audio` in Hz.
+
+    Returns:
+        float32 (samples,): same length, tails cut.
+    """
+    out = audio
+    if effects.drive_db > 0:
+        level = float(np.sqrt(np.mean(out**2))) + 1e-6
+        drive = 10 ** (effects.drive_db / 20)
+        out = np.tanh(out / level * 0.25 * drive) * level
+    if effects.tremolo_hz > 0:
+        phase = 2 * np.pi * effects.tremolo_hz * np.arange(len(out)) / sample_rate_hz
+        out = out * (1 - effects.tremolo_depth * 0.5 * (1 + np.cos(phase)))
+    if effects.eq_db or effects.reverb_s > 0:
+        n_fft = 1 << (len(out) + int(1.2 * effects.reverb_s * sample_rate_hz) - 1).bit_length()
+        spectrum = np.fft.rfft(out.astype(np.float32), n_fft)
+        if effects.eq_db:
+            hz = np.maximum(np.fft.rfftfreq(n_fft, 1 / sample_rate_hz), 1.0)
+            gain_db = np.interp(np.log(hz), np.log(EQ_CENTRES_HZ), effects.eq_db)
+            spectrum *= 10 ** (gain_db / 20)
+        if effects.reverb_s > 0:
+            length = int(effects.reverb_s * sample_rate_hz)
+            noise = np.random.default_rng(effects.seed).standard_normal(length)
+            impulse = noise * 10 ** (-3 * np.arange(length) / length)
+            impulse *= effects.reverb_mix / np.sqrt(np.sum(impulse**2))
+            impulse[0] += 1.0
+            spectrum *= np.fft.rfft(impulse, n_fft)
+        out = np.fft.irfft(spectrum, n_fft)[: len(out)]
+    return out.astype(np.float32)

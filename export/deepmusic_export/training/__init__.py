@@ -1,0 +1,1 @@
+"""Training: the audio VGG19 and the transfer network."""
