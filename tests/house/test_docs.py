@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from deepmusic.audio import SUPPORTED_RATES_HZ
+from deepmusic.dsp.levels import lookahead_samples
+from deepmusic.dsp.windows import StftGeometry, stream_latency_samples
 from tests.house.repository import ROOT, committed
 
 PAGES = committed("*.md")
@@ -42,3 +45,16 @@ def test_the_decisions_are_numbered_without_gaps_and_listed():
     assert numbers == list(range(1, len(numbers) + 1))
     index = (ROOT / "docs/adr/README.md").read_text()
     assert all(path.name in index for path in DECISIONS if path.name != "README.md")
+
+
+def test_the_latency_page_says_what_the_code_has():
+    rows = re.findall(r"^\| (\d+) Hz \|(.+)\|$", (ROOT / "docs/latency.md").read_text(), flags=re.MULTILINE)
+    assert [int(rate) for rate, _ in rows] == list(SUPPORTED_RATES_HZ)
+    for rate, cells in rows:
+        geometry = StftGeometry.for_rate(int(rate))
+        hop, framing, synthesis, look_ahead, total, total_ms = (float(cell) for cell in cells.split("|"))
+        assert hop == geometry.hop
+        assert framing + synthesis == stream_latency_samples(geometry)
+        assert look_ahead == lookahead_samples(int(rate))
+        assert total == framing + synthesis + look_ahead
+        assert total_ms == round(1000 * total / int(rate), 1)

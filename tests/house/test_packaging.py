@@ -79,7 +79,7 @@ def undeclared(folder: str, requirements: list[Requirement]) -> dict[str, list[s
             parts = name.split(".")
             prefixes = {".".join(parts[: n + 1]) for n in range(len(parts))}
             # `import google` alone names nothing; `from google import protobuf` also yields google.protobuf.
-            if not prefixes & declared and name not in {"google"}:
+            if not prefixes & declared and name != "google":
                 report.setdefault(name, []).append(str(path.relative_to(ROOT)))
     return report
 
@@ -89,7 +89,8 @@ def test_exactly_one_onnx_runtime_wheel_is_asked_for_on_each_platform(platform: 
     wanted = [
         requirement.name
         for requirement in RUNTIME
-        if requirement.name.startswith("onnxruntime") and (not requirement.marker or requirement.marker.evaluate(platform))
+        if requirement.name.startswith("onnxruntime")
+        and (not requirement.marker or requirement.marker.evaluate(platform))
     ]
     assert len(wanted) == 1
 
@@ -107,7 +108,9 @@ def test_everything_that_is_asked_for_is_imported():
     for path in hand_written_python("server/deepmusic", "export/deepmusic_export"):
         imported |= imported_modules(path)
     wanted = {import_name(requirement) for requirement in RUNTIME + EXTRAS["export"]}
-    unused = {name for name in wanted if not any(module == name or module.startswith(f"{name}.") for module in imported)}
+    unused = {
+        name for name in wanted if not any(module == name or module.startswith(f"{name}.") for module in imported)
+    }
     assert unused - NOT_YET_IMPORTED - NEEDED_INDIRECTLY == set()
 
 

@@ -13,7 +13,9 @@ from tests.house.repository import ROOT, committed, hand_written_python
 MOST_LINES = 400
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "core", "base", "misc"}
 # A path into somebody's machine, or the host of a package registry: neither belongs into a repository.
-ONLY_HERE = re.compile(r"/work/|/root/|/home/\w|pypi\.org|pythonhosted|registry\.npmjs|deb\.debian\.org|download\.pytorch\.org")
+ONLY_HERE = re.compile(
+    r"/work/|/root/|/home/\w|pypi\.org|pythonhosted|registry\.npmjs|deb\.debian\.org|download\.pytorch\.org"
+)
 # A test that cannot run is a failure. Each word is split so that this file does not find itself.
 SKIPS = re.compile("pytest" + r"\.(skip|importorskip|xfail)|mark\.(skip|skipif|xfail)")
 SLEEPS = re.compile(r"\btime" + r"\.sleep\(")
@@ -37,7 +39,8 @@ def test_no_module_has_a_name_that_says_nothing():
 
 def test_no_module_is_longer_than_two_nouns_need():
     lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in hand_written_python("server", "export")
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for path in hand_written_python("server", "export")
     }
     assert {path: n for path, n in lengths.items() if n > MOST_LINES} == {}
 
