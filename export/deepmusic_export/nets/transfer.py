@@ -126,7 +126,7 @@ class TransferNet(nn.Module):
         self.adain4 = AdaIN(8 * w, 1, m)
         self.adain3 = AdaIN(4 * w, 1, m)
         self.adain2 = AdaIN(2 * w, 2, m)
-        self.code = nn.Sequential(nn.Linear(config.n_style, m), nn.ReLU())
+        self.project = nn.Sequential(nn.Linear(config.n_style, m), nn.ReLU())
         self.head = CausalConv2d(w, 4, b)
         nn.init.normal_(self.head.conv.weight, std=0.01)
         nn.init.zeros_(self.head.conv.bias)
@@ -186,7 +186,7 @@ class TransferNet(nn.Module):
             ],
             dim=1,
         )
-        code = self.code(style)
+        code = self.project(style)
         fresh: list[Tensor] = []
         remaining = iter(caches)
 
