@@ -94,7 +94,8 @@ class ExcitationSource:
         self._n_channels = n_channels
         self._hop = geometry.hop
         self._noise = GaussianNoise(seed, n_channels)
-        self._ramp = (np.arange(1, geometry.hop + 1) / geometry.hop).astype(np.float32)
+        self._rise = (np.arange(1, geometry.hop + 1) / geometry.hop).astype(np.float32)
+        self._fall = np.float32(1.0) - self._rise
         self._last_energy = np.float32(0.0)
         self._last_envelope = _SILENT_ENVELOPE
         self._signals = np.empty((len(EXCITATIONS), n_channels, STEP_FRAMES * geometry.hop), np.float32)
@@ -147,7 +148,8 @@ class ExcitationSource:
         starts = np.concatenate([[self._last_envelope], ends[:-1]])
         if energy.size:
             self._last_energy, self._last_envelope = energy[-1], ends[-1]
-        return (starts[:, np.newaxis] + (ends - starts)[:, np.newaxis] * self._ramp).reshape(-1)
+        # Weighted ends, not start plus slope: that would round to 0 where a loud hop is followed by silence.
+        return (starts[:, np.newaxis] * self._fall + ends[:, np.newaxis] * self._rise).reshape(-1)
 
 
 def condition(block: Audio, out: Audio | None = None) -> Audio:
