@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ from deepmusic.audio import AudioFormat
 from deepmusic.dsp.gains import BandLayout
 from deepmusic.dsp.windows import STEP_FRAMES
 from deepmusic.errors import BadConfig
+
+if TYPE_CHECKING:
+    from deepmusic.model.runtime import TransferModel
 
 MAX_BLOCK_SAMPLES = 65536
 """Largest block by default: 1.4 s at 48 kHz; larger ones only cost memory."""
@@ -45,6 +49,20 @@ class ModelFacts:
                 "export it for the profile live",
                 field="bundle",
             )
+
+
+def model_facts(model: TransferModel) -> ModelFacts:
+    """What a session must know of a loaded model; the model itself becomes the handle."""
+    features = model.manifest.features
+    return ModelFacts(
+        name=model.manifest.name,
+        digest=model.bundle_digest,
+        handle=model,
+        layout=BandLayout(n_bands=features.n_bands, low_hz=features.low_hz, high_hz=features.high_hz),
+        n_style=model.manifest.style.size,
+        initial_state=model.initial_state(),
+        step_frames=features.step_frames,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ class Control:
     value: float
     """In the parameter's unit; switches take 0 and 1."""
     at_sample: int | None = None
-    """Input sample at which it begins, heard ``latency_samples`` later; ``None`` or a past one: the next sample."""
+    """First input sample that differs, heard ``latency_samples`` later; ``None`` or a past one: the next sample."""
     ramp_samples: int | None = None
     """Length of the ramp; ``None``: the parameter's smoothing, which is also the shortest that is used."""
 
@@ -59,7 +59,7 @@ class ChangeStyle:
     vector: StyleVector
     """Style in the space of the bundle that plays (or that the last accepted ``ChangeBundle`` brings)."""
     at_sample: int | None = None
-    """Input sample at which the crossfade begins, as in ``Control``."""
+    """First input sample that differs, as in ``Control``."""
     fade_samples: int | None = None
     """Length of the crossfade; ``None``: 50 ms. Never shorter than 5 ms."""
 
@@ -73,7 +73,7 @@ class ChangeBundle:
     vector: StyleVector
     """Style in the space of that bundle."""
     at_sample: int | None = None
-    """Input sample at which the crossfade begins, as in ``Control``."""
+    """First input sample that differs, as in ``Control``."""
     fade_samples: int | None = None
     """Length of the crossfade; ``None``: 50 ms. Never shorter than 5 ms."""
 
@@ -95,9 +95,9 @@ class Timing:
     """Where a step spent its time; for display only, the sound never depends on it."""
 
     queue_s: float = 0.0
-    """Seconds from the request to the start of inference."""
+    """Seconds from the arrival of the step's last sample to the request."""
     inference_s: float = 0.0
-    """Seconds inside the model."""
+    """Seconds from the request to the answer: waiting for a thread, and the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
