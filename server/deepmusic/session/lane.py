@@ -1,0 +1,163 @@
+"""A lane: one style on one model, from gains to sound. Two of them run while a style changes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from deepmusic.audio import Audio, Spectra
+from deepmusic.dsp.excitation import CONTENT, EXCITATIONS, NOISE
+from deepmusic.dsp.gains import BandAnalysis, BandLayout, GainField, GainMixer
+from deepmusic.dsp.levels import KWeighting, LoudnessMatch
+from deepmusic.dsp.stft import SynthesisStft
+from deepmusic.dsp.windows import STEP_FRAMES, StftGeometry, bin_frequencies_hz
+from deepmusic.model.style_vector import StyleVector
+from deepmusic.session.config import ModelFacts
+from deepmusic.session.controls import StyleShape
+
+OFF_DB = -120.0
+"""A gain at or below this is silence; the model's gains are limited to it from below."""
+
+LOUDEST_GAIN_DB = 60.0
+"""The model's gains are limited to this from above; training bounds them to some 40 dB."""
+
+EDGE_OCTAVES = 1.0 / 6.0
+"""Width of the edges of the styled band, in octaves, centred on ``low_hz`` and ``high_hz``."""
+
+
+class BandTools(NamedTuple):
+    """Both directions between bins and the bands of a layout; they hold no state and are shared."""
+
+    analysis: BandAnalysis
+    field: GainField
+
+
+@lru_cache(maxsize=16)
+def band_tools(layout: BandLayout, geometry: StftGeometry) -> BandTools:
+    """The tools for a layout at a rate; building their matrices costs milliseconds, so they are kept."""
+    return BandTools(BandAnalysis(layout, geometry), GainField(layout, geometry))
+
+
+class Heard(NamedTuple):
+    """What all lanes hear of one step."""
+
+    spectra: Spectra
+    """complex64 ``(excitations, channels, frames, bins)``."""
+    loudness_power: npt.NDArray[np.float32]
+    """``(frames,)``: K-weighted power of the content."""
+    is_frozen: bool
+    """Whether running statistics are held."""
+
+
+class Lane:
+    """One style on one model.
+
+    Args:
+        number: Unique within the session.
+        model: The bundle's facts.
+        vector: The style, in the bundle's space.
+        geometry: Sizes and rate.
+        n_channels: Channels of the stream.
+        state: The model's state to begin with.
+    """
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        model: ModelFacts,
+        vector: StyleVector,
+        geometry: StftGeometry,
+        n_channels: int,
+        state: npt.NDArray[np.float32],
+    ) -> None:
+        self.number = number
+        self.model = model
+        self.vector = vector
+        self.state = state
+        self._tools = band_tools(model.layout, geometry)
+        self._bins_hz = bin_frequencies_hz(geometry)
+        self._loudness = LoudnessMatch(geometry)
+        self._weighting = k_weighting(geometry)
+        self._synthesis = SynthesisStft(geometry, n_channels)
+        self._mixer = GainMixer(len(EXCITATIONS), n_channels, STEP_FRAMES, geometry.n_bins)
+        self._bin_gains = np.empty((len(EXCITATIONS), STEP_FRAMES, geometry.n_bins), np.float32)
+        self._wet = np.empty((n_channels, STEP_FRAMES, geometry.n_bins), np.complex64)
+        self._held_db = self._neutral_db()
+
+    def bands(self, heard: Heard) -> npt.NDArray[np.float32]:
+        """What the model hears: band magnitudes of content, odd and even, ``(frames, 3, bands)``."""
+        magnitudes = self._tools.analysis.band_magnitudes(heard.spectra[:NOISE])
+        return np.ascontiguousarray(magnitudes.transpose(1, 0, 2))
+
+    def render(self, heard: Heard, gain_db: npt.NDArray[np.float32] | None, shape: StyleShape) -> Audio:
+        """The next step of this lane's sound, before fades, output gain and ceiling.
+
+        Args:
+            heard: The step's spectra.
+            gain_db: The model's gains, ``(frames, excitations, bands)``; ``None`` repeats the last ones that came, so
+                that the sound of a missed step is there to fade out of and its overlap to fade back into.
+            shape: Strength and styled band.
+
+        Returns:
+            float32 ``(channels, step_samples)`` in new memory.
+        """
+        if gain_db is None:
+            gain_db = self._held_db
+        else:
+            gain_db = np.clip(gain_db, np.float32(OFF_DB), np.float32(LOUDEST_GAIN_DB))
+            self._held_db = np.repeat(gain_db[-1:], len(gain_db), axis=0)
+        wet = self._mixer.mix(heard.spectra, self._shaped_gains(gain_db, shape), out=self._wet)
+        wet_power = self._weighting.frame_loudness_power(wet)
+        match = self._loudness.process(heard.loudness_power, wet_power, shape.strength, hold=heard.is_frozen)
+        if (match != 1.0).any():
+            wet *= match[:, np.newaxis]
+        return self._synthesis.process(wet)
+
+    def reset(self) -> None:
+        """As if nothing had been heard."""
+        self.state = self.model.initial_state
+        self._loudness.reset()
+        self._synthesis.reset()
+        self._held_db = self._neutral_db()
+
+    def _shaped_gains(self, gain_db: npt.NDArray[np.float32], shape: StyleShape) -> npt.NDArray[np.float32]:
+        """Linear gains of every excitation's bins, with strength and the styled band in them."""
+        by_excitation = np.ascontiguousarray(gain_db.transpose(1, 0, 2))
+        is_partial = bool((shape.strength < 1.0).any())
+        if is_partial:
+            by_excitation[CONTENT] *= shape.strength[:, np.newaxis]
+        gains = self._tools.field.bin_gains(by_excitation, out=self._bin_gains)
+        if is_partial:
+            gains[CONTENT + 1 :] *= shape.strength[:, np.newaxis]
+        if shape.low_hz is not None or shape.high_hz is not None:
+            share = _styled_share(self._bins_hz, shape)
+            np.power(gains[CONTENT], share, out=gains[CONTENT])
+            gains[CONTENT + 1 :] *= share
+        return gains
+
+    def _neutral_db(self) -> npt.NDArray[np.float32]:
+        gain_db = np.full((STEP_FRAMES, len(EXCITATIONS), self.model.layout.n_bands), OFF_DB, np.float32)
+        gain_db[:, CONTENT] = 0.0
+        return gain_db
+
+
+@lru_cache(maxsize=8)
+def k_weighting(geometry: StftGeometry) -> KWeighting:
+    """The weighting for a rate; it holds no state and is shared."""
+    return KWeighting(geometry)
+
+
+def _styled_share(bins_hz: Audio, shape: StyleShape) -> npt.NDArray[np.float32]:
+    """How much every bin takes part in the style, ``(frames, bins)``: 1 inside the band, 0 outside, soft edges."""
+    share = np.ones((len(shape.strength), len(bins_hz)), np.float32)
+    octaves = np.log2(np.maximum(bins_hz, np.float32(1.0)))
+    for edge_hz, sign in ((shape.low_hz, 1.0), (shape.high_hz, -1.0)):
+        if edge_hz is not None:
+            above = (octaves - np.log2(edge_hz)[:, np.newaxis]) * np.float32(sign / EDGE_OCTAVES) + np.float32(0.5)
+            rise = np.clip(above, np.float32(0.0), np.float32(1.0))
+            share *= rise * rise * (np.float32(3.0) - np.float32(2.0) * rise)
+    return share
