@@ -1,0 +1,426 @@
+"""A live session as a state machine: events in, events out, no clock, no thread, no I/O.
+
+::
+
+    AudioIn --> checks, gaps --> framer --> prepare --> StepRequest      one open at most
+                                               StepResult --> render --> AudioOut   one for each AudioIn
+                                               StepMissed --> render the delayed dry
+
+What comes out depends on the samples since the stream's start, on the parameters at their samples, on the bundle and
+the styles, and on nothing else: not on the sizes of blocks, not on when an answer came, unless a step was missed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from deepmusic.audio import check_block, replace_non_finite
+from deepmusic.dsp.framing import StepFramer
+from deepmusic.errors import AudioTooFast, BadConfig
+from deepmusic.model.style_vector import StyleVector
+from deepmusic.session.answers import Answers, OwedBlock
+from deepmusic.session.config import ModelFacts, SessionConfig
+from deepmusic.session.controls import Controls
+from deepmusic.session.events import (
+    AudioFlag,
+    AudioIn,
+    AudioOut,
+    ChangeBundle,
+    ChangeStyle,
+    Control,
+    Finish,
+    Flush,
+    InEvent,
+    Miss,
+    Notice,
+    NoticeKind,
+    OutEvent,
+    StepMissed,
+    StepRequest,
+    StepResult,
+    Summary,
+    Timing,
+)
+from deepmusic.session.pipeline import Pipeline, StyleChange
+from deepmusic.session.state import SessionState, Signal, next_state
+from deepmusic.session.stats import SessionStats
+
+STYLE_FADE_MS = 50.0
+"""Crossfade of a style change by default."""
+
+SHORTEST_FADE_MS = 5.0
+"""Shortest crossfade that is no click."""
+
+LONGEST_FADE_S = 30.0
+"""Longest crossfade: both styles run all the time."""
+
+LONGEST_FILLED_GAP_S = 1.0
+"""A longer gap is not filled with silence: the stream begins anew behind it."""
+
+MAX_HELD_EVENTS = 4096
+"""Events that may wait for a flush to end; one more, and the sender is told that it is too fast."""
+
+
+class Session:
+    """One stream of audio through one model.
+
+    Args:
+        config: Format, first values of parameters, bounds.
+        model: Facts of the loaded bundle.
+        style: The style to begin with, in the bundle's space.
+
+    Raises:
+        BadConfig: The style belongs to another bundle.
+        BadParameter: A first value is unknown or out of range.
+    """
+
+    def __init__(self, config: SessionConfig, model: ModelFacts, style: StyleVector) -> None:
+        if complaint := _mismatch(style, model):
+            raise BadConfig(complaint, field="style")
+        self._format = config.audio_format
+        self._max_block_samples = config.max_block_samples
+        self._controls = Controls(config.settings, self._format.sample_rate_hz)
+        self._pipeline = Pipeline(config, self._controls, model, style)
+        self._target_model = model
+        step_samples = self._pipeline.step_samples
+        self._framer = StepFramer(self._format.n_channels, step_samples)
+        self._steps: deque[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = deque()  # bounded by the backlog
+        longest = max(self._max_block_samples, self._samples(LONGEST_FILLED_GAP_S), self.latency_samples)
+        self._answers = Answers(self._format.n_channels, step_samples, longest + 3 * step_samples)
+        backlog = config.backlog_s * self._format.sample_rate_hz
+        self._max_backlog_samples = max(backlog, longest + self._max_block_samples + 2.0 * step_samples)
+        self._state = SessionState.STREAMING
+        self._held: deque[InEvent] = deque()  # bounded by MAX_HELD_EVENTS and the backlog
+        self._n_held_samples = 0
+        self._received = 0
+        self._restart_at = 0
+        self._last_sequence = 0
+        self._flags_of_next = AudioFlag.NONE
+        self._next_notice = 0
+        self._n_steps_complete = 0
+        self._n_steps_rendered = 0
+        self._open_step: int | None = None
+        self._open_step_is_stale = False
+        self._stats = SessionStats()
+
+    @property
+    def latency_samples(self) -> int:
+        """Constant delay from input to output, in samples."""
+        return self._pipeline.latency_samples
+
+    @property
+    def step_s(self) -> float:
+        """Length of a step, in seconds."""
+        return self._pipeline.step_samples / self._format.sample_rate_hz
+
+    @property
+    def state(self) -> SessionState:
+        """What the session is doing."""
+        return self._state
+
+    @property
+    def stats(self) -> SessionStats:
+        """The counters as of now."""
+        return self._stats
+
+    @property
+    def n_steps_complete(self) -> int:
+        """Steps whose input has come; each of them has a deadline from that moment on."""
+        return self._n_steps_complete
+
+    @property
+    def n_steps_rendered(self) -> int:
+        """Steps whose output is made; the next one's number."""
+        return self._n_steps_rendered
+
+    def receive(self, event: InEvent) -> list[OutEvent]:
+        """Takes one event and gives what follows from it, in order.
+
+        Raises:
+            RequestError: Something came after ``Finish``.
+            BadBlockSize: A block has the wrong shape or size.
+            AudioTooFast: More input waits for the model than ``SessionConfig.backlog_s``.
+        """
+        out: list[OutEvent] = []
+        self._take(event, out)
+        while self._held and self._state is SessionState.STREAMING:
+            held = self._held.popleft()
+            if isinstance(held, AudioIn):
+                self._n_held_samples -= held.block.shape[1]
+            self._take(held, out)
+        return out
+
+    def _take(self, event: InEvent, out: list[OutEvent]) -> None:
+        if isinstance(event, StepResult):
+            self._take_result(event, out)
+        elif isinstance(event, StepMissed):
+            self._take_miss(event, out)
+        else:
+            signal = _signal(event)
+            following = next_state(self._state, signal)
+            if self._state is SessionState.FLUSHING:
+                self._hold(event)
+                return
+            self._state = following
+            if isinstance(event, AudioIn):
+                self._take_audio(event, out)
+            elif isinstance(event, Control):
+                self._take_control(event, out)
+            elif isinstance(event, ChangeStyle | ChangeBundle):
+                self._take_change(event, out)
+            else:
+                self._drain(event, self._received)
+        self._advance(out)
+
+    def _take_audio(self, event: AudioIn, out: list[OutEvent]) -> None:
+        check_block(event.block, self._format, self._max_block_samples)
+        n_samples = event.block.shape[1]
+        if event.first_sample < self._received:
+            self._count(dropped_blocks=1)
+            message = (
+                f"expected a block from sample {self._received} on, got one from {event.first_sample}; it is dropped"
+            )
+            out.append(self._notice(NoticeKind.BLOCK_DROPPED, message))
+            return
+        self._check_backlog(n_samples)
+        flags, self._flags_of_next = self._flags_of_next, AudioFlag.NONE
+        if gap := event.first_sample - self._received:
+            if gap > self._samples(LONGEST_FILLED_GAP_S):
+                self._restart_behind_gap(event, gap, out)
+                return
+            flags |= AudioFlag.CONCEALED | AudioFlag.DISCONTINUITY
+            self._fill_gap(gap, out)
+        block, n_replaced = replace_non_finite(event.block)
+        if n_replaced:
+            self._count(replaced_samples=n_replaced)
+            if self._received >= self._next_notice:
+                self._next_notice = self._received + self._format.sample_rate_hz
+                message = f"{n_replaced} samples were NaN or infinite and are taken as 0; look at what sends them"
+                out.append(self._notice(NoticeKind.NON_FINITE_REPLACED, message))
+        self._last_sequence = event.sequence
+        self._count(blocks_in=1, samples_in=n_samples)
+        self._answers.owe(
+            OwedBlock(n_samples=n_samples, first_sample=event.first_sample, sequence=event.sequence, flags=flags)
+        )
+        self._push(block)
+
+    def _take_control(self, event: Control, out: list[OutEvent]) -> None:
+        notices = self._controls.receive(event, self._received)
+        out.extend(notices)
+        kinds = [notice.kind for notice in notices]
+        self._count(
+            late_controls=kinds.count(NoticeKind.CONTROL_LATE), clamped_controls=kinds.count(NoticeKind.VALUE_CLAMPED)
+        )
+
+    def _take_change(self, event: ChangeStyle | ChangeBundle, out: list[OutEvent]) -> None:
+        is_bundle = isinstance(event, ChangeBundle)
+        model = event.model if isinstance(event, ChangeBundle) else self._target_model
+        refused = NoticeKind.BUNDLE_REFUSED if is_bundle else NoticeKind.STYLE_REFUSED
+        if complaint := _mismatch(event.vector, model):
+            out.append(self._notice(refused, complaint, event.vector.name))
+            return
+        at_sample = self._received if event.at_sample is None else event.at_sample
+        if at_sample < self._received:
+            self._count(late_controls=1)
+            message = f"a change was due at sample {at_sample}, which has passed; it begins at {self._received}"
+            out.append(self._notice(NoticeKind.CONTROL_LATE, message, event.vector.name))
+            at_sample = self._received
+        fade = self._samples(STYLE_FADE_MS / 1000.0) if event.fade_samples is None else event.fade_samples
+        fade = min(max(fade, self._samples(SHORTEST_FADE_MS / 1000.0)), self._samples(LONGEST_FADE_S))
+        change = StyleChange(model=model, vector=event.vector, at_sample=at_sample, fade_samples=fade)
+        if self._pipeline.change(change):
+            self._target_model = model
+        else:
+            message = "too many changes of style are scheduled ahead; this one is ignored"
+            out.append(self._notice(refused, message, event.vector.name))
+
+    def _take_result(self, result: StepResult, out: list[OutEvent]) -> None:
+        if result.step != self._open_step:
+            return
+        self._open_step = None
+        if self._open_step_is_stale:
+            self._open_step_is_stale = False
+        elif any(not _is_finite(lane.gain_db) or not _is_finite(lane.state) for lane in result.lanes):
+            self._fail(result.step, out)
+        else:
+            self._pipeline.adopt(result.lanes)
+            if result.step == self._n_steps_rendered:
+                gains = {lane.lane: lane.gain_db for lane in result.lanes}
+                self._answers.push(self._pipeline.render(gains), result.timing)
+                self._count(steps=1)
+                self._n_steps_rendered += 1
+        self._advance(out)
+
+    def _take_miss(self, missed: StepMissed, out: list[OutEvent]) -> None:
+        if missed.reason is Miss.FAILED:
+            if missed.step != self._open_step:
+                return
+            self._open_step = None
+            if self._open_step_is_stale:
+                self._open_step_is_stale = False
+            else:
+                self._fail(missed.step, out)
+            return
+        while self._n_steps_rendered <= missed.step and (self._pipeline.is_prepared or self._steps):
+            self._skip(Miss.LATE, out)
+
+    def _fail(self, step: int, out: list[OutEvent]) -> None:
+        self._pipeline.restart_states()
+        if step == self._n_steps_rendered:
+            self._skip(Miss.FAILED, out)
+
+    def _skip(self, miss: Miss, out: list[OutEvent]) -> None:
+        """Renders the next step without the model."""
+        if not self._pipeline.is_prepared:
+            self._prepare(out)
+        self._answers.push(self._pipeline.render({}, miss), Timing())
+        is_late = miss is Miss.LATE
+        self._count(steps=1, late_steps=int(is_late), failed_steps=int(not is_late))
+        kind, what = (NoticeKind.STEP_LATE, "came late") if is_late else (NoticeKind.STEP_FAILED, "failed")
+        message = f"model step {self._n_steps_rendered} {what}; the delayed input is played instead"
+        out.append(self._notice(kind, message))
+        self._n_steps_rendered += 1
+
+    def _advance(self, out: list[OutEvent]) -> None:
+        """Answers what can be answered, then asks for the next step."""
+        is_drained = False
+        for owed, audio in self._answers.due():
+            if not owed.is_discarded:
+                out.append(audio)
+                self._count_sent(audio)
+            is_drained = AudioFlag.TAIL in owed.flags
+        if is_drained:
+            self._end_drain(out)
+        if self._open_step is None and self._steps:
+            self._prepare(out)
+            self._open_step = self._n_steps_rendered
+            out.append(StepRequest(step=self._open_step, lanes=self._pipeline.requests()))
+
+    def _prepare(self, out: list[OutEvent]) -> None:
+        notices = self._pipeline.prepare(self._steps.popleft())
+        self._count(style_changes=len(notices))
+        out.extend(notices)
+
+    def _drain(self, event: Flush | Finish | None, restart_at: int) -> None:
+        """Pushes everything out by silence; ``None`` is a gap, whose tail nobody hears."""
+        tail = self.latency_samples
+        self._restart_at = restart_at
+        self._answers.owe(
+            OwedBlock(
+                n_samples=tail,
+                first_sample=self._received,
+                sequence=self._last_sequence + 1,
+                flags=AudioFlag.TAIL,
+                is_discarded=event is None,
+            )
+        )
+        self._push(np.zeros((self._format.n_channels, tail), np.float32))
+
+    def _end_drain(self, out: list[OutEvent]) -> None:
+        self._state = next_state(self._state, Signal.DRAINED)
+        if self._state is SessionState.FINISHED:
+            out.append(
+                Summary(stats=self._stats, latency_samples=self.latency_samples, bundle=self._pipeline.model.name)
+            )
+            self._held.clear()
+            return
+        self._received = self._restart_at
+        self._framer.reset()
+        self._answers.restart()
+        self._pipeline.restart(self._restart_at)
+        self._open_step_is_stale = self._open_step is not None
+
+    def _restart_behind_gap(self, event: AudioIn, gap: int, out: list[OutEvent]) -> None:
+        message = f"{gap} samples are missing before sample {event.first_sample}; the stream begins anew there"
+        out.append(self._notice(NoticeKind.STREAM_RESTARTED, message))
+        self._state = next_state(self._state, Signal.FLUSH)
+        self._flags_of_next = AudioFlag.DISCONTINUITY
+        self._drain(None, event.first_sample)
+        self._hold(event)
+
+    def _fill_gap(self, gap: int, out: list[OutEvent]) -> None:
+        self._count(concealed_samples=gap)
+        message = f"{gap} samples are missing from sample {self._received} on; they are taken as silence"
+        out.append(self._notice(NoticeKind.GAP_FILLED, message))
+        self._answers.owe(OwedBlock(n_samples=gap, first_sample=self._received, sequence=0, is_discarded=True))
+        self._push(np.zeros((self._format.n_channels, gap), np.float32))
+
+    def _push(self, block: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+        self._received += block.shape[1]
+        steps = list(self._framer.push(block))
+        self._steps.extend(steps)
+        self._n_steps_complete += len(steps)
+
+    def _hold(self, event: InEvent) -> None:
+        if len(self._held) >= MAX_HELD_EVENTS:
+            raise AudioTooFast("expected at most 4096 messages while the stream is flushed; wait for its tail")
+        if isinstance(event, AudioIn):
+            check_block(event.block, self._format, self._max_block_samples)
+            self._check_backlog(event.block.shape[1])
+            self._n_held_samples += event.block.shape[1]
+        self._held.append(event)
+
+    def _check_backlog(self, n_new: int) -> None:
+        waiting = len(self._steps) * self._pipeline.step_samples + self._n_held_samples + n_new
+        if waiting > self._max_backlog_samples:
+            seconds = self._max_backlog_samples / self._format.sample_rate_hz
+            raise AudioTooFast(
+                f"expected at most {seconds:.1f} s of audio to wait for the model, got more; wait for answers"
+            )
+
+    def _count_sent(self, audio: AudioOut) -> None:
+        flags = audio.flags
+        self._count(
+            blocks_out=1,
+            samples_out=audio.block.shape[1],
+            late_blocks=int(AudioFlag.LATE in flags),
+            dry_blocks=int(AudioFlag.DRY in flags),
+            ceiling_blocks=int(AudioFlag.CEILING in flags),
+        )
+
+    def _count(self, **more: int) -> None:
+        self._stats = replace(self._stats, **{name: getattr(self._stats, name) + n for name, n in more.items()})
+
+    def _notice(self, kind: NoticeKind, message: str, name: str | None = None) -> Notice:
+        return Notice(kind=kind, message=message, at_sample=self._received, name=name)
+
+    def _samples(self, seconds: float) -> int:
+        return round(seconds * self._format.sample_rate_hz)
+
+
+def receive_all(session: Session, events: Iterable[InEvent]) -> list[OutEvent]:
+    """Feeds events one after another and gives all that followed."""
+    return [out for event in events for out in session.receive(event)]
+
+
+def _signal(event: AudioIn | Control | ChangeStyle | ChangeBundle | Flush | Finish) -> Signal:
+    match event:
+        case AudioIn():
+            return Signal.AUDIO
+        case Flush():
+            return Signal.FLUSH
+        case Finish():
+            return Signal.FINISH
+        case _:
+            return Signal.CONTROL
+
+
+def _mismatch(vector: StyleVector, model: ModelFacts) -> str:
+    """Why a style cannot play on a bundle; empty where it can."""
+    if vector.bundle_digest != model.digest:
+        return (
+            f"expected a style learned for bundle {model.name!r}, got {vector.name!r} of another bundle; learn it again"
+        )
+    if len(vector.values) != model.n_style:
+        return (
+            f"expected a style of {model.n_style} values, got {len(vector.values)} in {vector.name!r}; learn it again"
+        )
+    return ""
+
+
+def _is_finite(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> bool:
+    return bool(np.isfinite(values).all())
