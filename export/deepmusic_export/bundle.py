@@ -56,7 +56,10 @@ def _manifest_bytes(manifest_fields: Mapping[str, Any], contents: Mapping[str, b
         name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         for name, content in sorted(contents.items())
     }
-    text = json.dumps({**manifest_fields, "files": entries}, indent=1, ensure_ascii=False, allow_nan=False)
+    try:
+        text = json.dumps({**manifest_fields, "files": entries}, indent=1, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BundleInvalid("expected JSON values with finite numbers in the manifest, got others") from error
     return (text + "\n").encode("utf-8")
 
 

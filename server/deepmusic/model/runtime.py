@@ -13,7 +13,7 @@ import onnxruntime
 
 from deepmusic.errors import BadConfig, BundleInvalid, InferenceFailed
 from deepmusic.model.bundle import Bundle, Golden
-from deepmusic.model.manifest import TensorSpec, TransferFile
+from deepmusic.model.manifest import EXCITATIONS, TensorSpec, TransferFile
 from deepmusic.model.providers import CUDA_PROVIDER, Device, choose_providers, has_nvidia_driver
 from deepmusic.model.style_vector import StyleVector
 
@@ -142,6 +142,8 @@ class TransferModel:
         """
         feeds = {"bands": bands, "style": style, "freeze": freeze, "state": state}
         gain_db, next_state = _run(self._session, ["gain_db", "state_out"], feeds, self.manifest.name)
+        if gain_db.shape != (*bands.shape[:2], len(EXCITATIONS), bands.shape[3]) or next_state.shape != state.shape:
+            raise InferenceFailed(f"bundle {self.manifest.name!r} gave gains or a state of the wrong shape")
         # NaN passes neither comparison, so that one pass over each array finds it as well as infinities.
         if not (gain_db.max() <= MAX_GAIN_DB and gain_db.min() > -np.inf):
             raise InferenceFailed(
@@ -184,8 +186,8 @@ class StyleEncoder:
         """
         feeds = {"bands": np.ascontiguousarray(bands, np.float32)[np.newaxis]}
         (style,) = _run(self._session, ["style"], feeds, self.manifest.name)
-        if not np.isfinite(style).all():
-            raise InferenceFailed(f"the style encoder of bundle {self.manifest.name!r} gave values that are not finite")
+        if style.shape != (1, self.manifest.style.size) or not np.isfinite(style).all():
+            raise InferenceFailed(f"the style encoder of bundle {self.manifest.name!r} gave no finite style vector")
         return StyleVector(values=style[0], bundle_digest=self.bundle_digest, name=name)
 
 
