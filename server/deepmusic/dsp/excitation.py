@@ -65,7 +65,8 @@ class ExcitationBank:
         if out is None:
             out = np.empty((len(EXCITATIONS), self._n_channels, n_frames, self._n_bins), np.complex64)
         signals = self._source.process(step)
-        self._stft.process(signals.reshape(-1, signals.shape[2]), out=out.reshape(-1, n_frames, self._n_bins))
+        n_rows = len(EXCITATIONS) * self._n_channels
+        self._stft.process(signals.reshape(n_rows, step.shape[1]), out=out.reshape(n_rows, n_frames, self._n_bins))
         out[ODD, :, :, 0] = 0.0
         out[EVEN, :, :, 0] = 0.0
         return out
