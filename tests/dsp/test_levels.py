@@ -1,0 +1,194 @@
+"""Loudness match and true-peak ceiling of the wet."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deepmusic.audio import SUPPORTED_RATES_HZ
+from deepmusic.dsp.levels import KWeighting, LoudnessMatch, TruePeakCeiling, k_weighting_power, true_peak_dbtp
+from deepmusic.dsp.stft import AnalysisStft
+from deepmusic.dsp.windows import StftGeometry
+from tests.support import laws
+
+GEOMETRY = StftGeometry.for_rate(48000)
+FRAMES_A_SECOND = 188
+
+METER_TOLERANCE_DB = 0.02
+"""The gain moves while the meter's filter looks at twelve samples."""
+
+
+def response(b: tuple[float, ...], a: tuple[float, ...], frequencies_hz: np.ndarray) -> np.ndarray:
+    unit_delay = np.exp(-2j * np.pi * frequencies_hz / 48000)
+    return np.abs(np.polyval(b[::-1], unit_delay) / np.polyval(a[::-1], unit_delay)) ** 2
+
+
+def test_k_weighting_at_48_khz_is_that_of_the_standard() -> None:
+    frequencies = np.array([20.0, 38.0, 100.0, 997.0, 1682.0, 5000.0, 15000.0])
+    shelf_b, shelf_a = (1.53512485958697, -2.69169618940638, 1.19839281085285), (1, -1.69065929318241, 0.73248077421585)
+    high_b, high_a = (1.0, -2.0, 1.0), (1, -1.99004745483398, 0.99007225036621)
+    standard = response(shelf_b, shelf_a, frequencies) * response(high_b, high_a, frequencies)
+    np.testing.assert_allclose(k_weighting_power(frequencies, 48000), standard, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate_hz", SUPPORTED_RATES_HZ)
+def test_k_weighting_is_the_same_curve_at_every_rate(rate_hz: int) -> None:
+    frequencies = np.array([50.0, 200.0, 997.0, 3000.0, 8000.0])
+    difference_db = 10 * np.log10(k_weighting_power(frequencies, rate_hz) / k_weighting_power(frequencies, 48000))
+    assert np.abs(difference_db).max() < 0.15
+
+
+@pytest.mark.parametrize("rate_hz", [44100, 48000, 96000])
+def test_a_full_scale_sine_in_one_channel_has_the_loudness_of_the_standard(rate_hz: int) -> None:
+    geometry = StftGeometry.for_rate(rate_hz)
+    sine = np.sin(2 * np.pi * 997.0 * np.arange(32 * geometry.hop) / rate_hz)[np.newaxis].astype(np.float32)
+    power = KWeighting(geometry).frame_loudness_power(AnalysisStft(geometry, 1).process(sine))[-1]
+    assert -0.691 + 10 * np.log10(power) == pytest.approx(-3.01, abs=0.05)  # BS.1770-4: a sine at 997 Hz is -3.01 LKFS
+
+
+def test_loudness_adds_up_over_channels() -> None:
+    spectra = AnalysisStft(GEOMETRY, 1).process(laws.music(1, 8 * GEOMETRY.hop))
+    weighting = KWeighting(GEOMETRY)
+    both = weighting.frame_loudness_power(np.concatenate([spectra, -spectra]))
+    np.testing.assert_allclose(both, 2 * weighting.frame_loudness_power(spectra), rtol=1e-5)
+
+
+def powers(level_db: float, n_frames: int = FRAMES_A_SECOND) -> np.ndarray:
+    return np.full(n_frames, 10 ** (level_db / 10), np.float32)
+
+
+def in_db(gains: np.ndarray) -> np.ndarray:
+    return 20 * np.log10(gains.astype(np.float64))
+
+
+def test_the_wet_is_brought_to_the_content_from_the_first_frame_on() -> None:
+    gains = LoudnessMatch(GEOMETRY).process(powers(-20), powers(-29))
+    assert gains.dtype == np.float32
+    np.testing.assert_allclose(in_db(gains), 9.0, atol=1e-3)
+
+
+def test_a_change_of_loudness_is_followed_with_the_time_constant() -> None:
+    match = LoudnessMatch(GEOMETRY, time_constant_s=1.5)
+    match.process(powers(-20, 10 * FRAMES_A_SECOND), powers(-20, 10 * FRAMES_A_SECOND))
+    after = match.process(powers(-20, 3 * FRAMES_A_SECOND), powers(-10, 3 * FRAMES_A_SECOND))
+    n_constant = round(1.5 * GEOMETRY.frames_per_s)
+    wet_after_one_constant = 0.01 + (0.1 - 0.01) * (1 - np.exp(-1))
+    assert in_db(after)[n_constant - 1] == pytest.approx(10 * np.log10(0.01 / wet_after_one_constant), abs=0.05)
+
+
+def test_nothing_moves_while_the_content_is_below_the_gate() -> None:
+    match = LoudnessMatch(GEOMETRY)
+    before = match.process(powers(-20), powers(-26))[-1]
+    silent = match.process(powers(-60, 20 * FRAMES_A_SECOND), powers(-90, 20 * FRAMES_A_SECOND))
+    assert (silent == before).all()
+
+
+def test_nothing_moves_while_it_is_held() -> None:
+    match = LoudnessMatch(GEOMETRY)
+    before = match.process(powers(-20), powers(-26))[-1]
+    assert (match.process(powers(-10), powers(-40), hold=True) == before).all()
+
+
+def test_the_gain_is_one_before_anything_was_heard() -> None:
+    assert (LoudnessMatch(GEOMETRY).process(powers(-80), powers(-20)) == 1.0).all()
+
+
+@pytest.mark.parametrize(("wet_db", "gain_db"), [(-90.0, 24.0), (40.0, -24.0)])
+def test_the_gain_is_limited_both_ways(wet_db: float, gain_db: float) -> None:
+    np.testing.assert_allclose(in_db(LoudnessMatch(GEOMETRY).process(powers(-20), powers(wet_db))), gain_db, atol=1e-4)
+
+
+def test_a_silent_wet_gets_a_finite_gain() -> None:
+    gains = LoudnessMatch(GEOMETRY).process(powers(-20), np.zeros(FRAMES_A_SECOND, np.float32))
+    np.testing.assert_allclose(in_db(gains), 24.0, atol=1e-4)
+
+
+def test_strength_scales_the_gain_in_decibels() -> None:
+    strength = np.linspace(0, 1, 5).astype(np.float32)
+    gains = LoudnessMatch(GEOMETRY).process(powers(-20, 5), powers(-32, 5), strength)
+    np.testing.assert_allclose(in_db(gains), 12.0 * strength, atol=1e-3)
+    assert gains[0] == 1.0
+
+
+def test_any_grouping_of_frames_gives_the_same_gains() -> None:
+    rng = np.random.default_rng(0)
+    content, wet = rng.random((2, 40)).astype(np.float32)
+    whole = LoudnessMatch(GEOMETRY).process(content, wet)
+    match = LoudnessMatch(GEOMETRY)
+    pieces = [match.process(content[a:b], wet[a:b]) for a, b in ((0, 1), (1, 4), (4, 4), (4, 40))]
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
+def test_a_copy_goes_on_where_the_other_was_and_reset_forgets() -> None:
+    one, other = LoudnessMatch(GEOMETRY), LoudnessMatch(GEOMETRY)
+    one.process(powers(-20), powers(-26))
+    other.copy_from(one)
+    np.testing.assert_array_equal(
+        other.process(powers(-20, 9), powers(-20, 9)), one.process(powers(-20, 9), powers(-20, 9))
+    )
+    one.reset()
+    assert (one.process(powers(-80, 1), powers(-20, 1)) == 1.0).all()
+
+
+def limited(audio: np.ndarray, rate_hz: int = 48000, **options: float) -> np.ndarray:
+    ceiling = TruePeakCeiling(StftGeometry.for_rate(rate_hz), audio.shape[0], **options)
+    return np.concatenate([ceiling.process(audio), ceiling.flush()], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "lookahead"), [(44100, 64), (48000, 64), (88200, 128), (96000, 128), (176400, 256), (192000, 256)]
+)
+def test_the_look_ahead_is_the_declared_latency(rate_hz: int, lookahead: int) -> None:
+    assert TruePeakCeiling(StftGeometry.for_rate(rate_hz), 2).latency_samples == lookahead
+
+
+@pytest.mark.parametrize("rate_hz", SUPPORTED_RATES_HZ)
+@pytest.mark.parametrize("gain", [1.0, 4.0, 1000.0])
+def test_no_true_peak_passes_the_ceiling(rate_hz: int, gain: float) -> None:
+    audio = laws.music(2, rate_hz // 4, rate_hz) * np.float32(gain)
+    assert true_peak_dbtp(limited(audio, rate_hz), rate_hz) <= -1.0 + METER_TOLERANCE_DB
+
+
+@pytest.mark.parametrize("frequency_hz", [60.0, 997.0, 12000.0, 21600.0])
+def test_a_sine_above_the_ceiling_ends_up_under_it(frequency_hz: float) -> None:
+    sine = 3 * np.sin(2 * np.pi * frequency_hz * np.arange(24000) / 48000 + 0.7)
+    out = limited(np.stack([sine, 0.5 * sine]).astype(np.float32))
+    assert true_peak_dbtp(out, 48000) == pytest.approx(-1.0, abs=METER_TOLERANCE_DB)
+    quiet = np.abs(out[0]) > 0.1
+    np.testing.assert_allclose(out[1, quiet] / out[0, quiet], 0.5, rtol=1e-5)  # one gain for all keeps the image
+
+
+@pytest.mark.parametrize("ceiling_dbtp", [-1.0, -3.0])
+def test_what_stays_under_the_ceiling_comes_through_bit_for_bit(ceiling_dbtp: float) -> None:
+    audio = laws.music(2, 24000)
+    audio *= np.float32(10 ** ((ceiling_dbtp - 0.01 - true_peak_dbtp(audio, 48000)) / 20))
+    out = limited(audio, ceiling_dbtp=ceiling_dbtp)
+    np.testing.assert_array_equal(out[:, 64:].view(np.uint32), audio.view(np.uint32))
+
+
+def test_after_a_peak_the_gain_comes_back_to_exactly_one_at_the_declared_rate() -> None:
+    audio = np.full((1, 48000), 0.25, np.float32)
+    audio[:, 1000] = 10.0
+    out = limited(audio, release_db_per_s=60.0)[0, 64:]
+    assert (out[:900] == 0.25).all()
+    reduction_db = -20 * np.log10(out[2000:12000] / 0.25)
+    np.testing.assert_allclose(np.diff(reduction_db), -60.0 / 48000, atol=1e-4)
+    assert (out[1000 + 20000 :] == 0.25).all()  # 21 dB fall back in 0.35 s
+
+
+def test_the_gain_has_no_corners() -> None:
+    audio = np.full((1, 4000), 0.5, np.float32)
+    audio[:, 2000] = 4.0
+    gain_db = 20 * np.log10(np.delete(limited(audio)[0, 64:4064], 2000) / 0.5)
+    assert np.abs(np.diff(gain_db)).max() < 0.6
+    assert np.abs(np.diff(gain_db, 2)[:1990]).max() < 0.05
+
+
+def test_the_reduction_is_told_for_meters() -> None:
+    ceiling = TruePeakCeiling(GEOMETRY, 1)
+    ceiling.process(np.full((1, 512), 0.5, np.float32))
+    assert ceiling.reduction_db == 0.0
+    ceiling.process(np.full((1, 512), 2.0, np.float32))
+    assert ceiling.reduction_db == pytest.approx(7.02, abs=1.5)
+    ceiling.reset()
+    assert ceiling.reduction_db == 0.0
