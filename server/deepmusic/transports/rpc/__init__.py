@@ -1,0 +1,1 @@
+"""gRPC: the services, what surrounds them, and a client."""

@@ -1,0 +1,164 @@
+"""StyleService: styles are learned from uploads, listed and removed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc.aio
+import numpy as np
+
+from deepmusic.audio import MAX_CHANNELS, Audio
+from deepmusic.errors import AudioTooLong, AudioTooShort, BadConfig, MalformedMessage, NoCapacity, StreamCancelled
+from deepmusic.transports.rpc.ports import StyleShelf
+from deepmusic.transports.wire.listings import write_style_listing
+from deepmusic.transports.wire.messages import check_name
+from deepmusic.transports.wire.pcm import PcmCodec
+from deepmusic.transports.wire.requests import read_format
+from deepmusic.v1 import style_service_pb2, style_service_pb2_grpc
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+MAX_UPLOAD_VALUES = 16_000_000
+"""Samples of an upload over all channels, 64 MB as float32: 2.8 minutes of stereo at 48 kHz. The learner looks at 96 s
+of a recording at most, spread over its length, so that clients send excerpts of longer ones."""
+
+MAX_UPLOADS = 2
+"""Uploads at a time: they are held in memory, and learning takes a core for a second."""
+
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8000, 192000
+"""Rates of a recording; those that no stream has are resampled."""
+
+_CHUNK_SAMPLES = 1 << 20
+_IDLE_S = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Upload:
+    """A recording as it comes in."""
+
+    codec: PcmCodec
+    name: str
+    bundle: str
+    sample_rate_hz: int
+    is_temporary: bool
+    blocks: list[Audio] = field(default_factory=list[Audio])
+    n_samples: int = 0
+
+    def add(self, pcm: bytes) -> None:
+        block = self.codec.decode(pcm, max_samples=_CHUNK_SAMPLES, field="pcm")
+        self.n_samples += block.shape[1]
+        if self.n_samples * self.codec.n_channels > MAX_UPLOAD_VALUES:
+            limit_s = MAX_UPLOAD_VALUES / self.codec.n_channels / self.sample_rate_hz
+            raise AudioTooLong(
+                f"expected a recording of at most {limit_s:.0f} s in this format, got more; send excerpts of it",
+                field="pcm",
+            )
+        self.blocks.append(block)
+
+    def audio(self) -> Audio:
+        if not self.blocks:
+            raise AudioTooShort("expected a recording, got no samples; send pcm after the header", field="pcm")
+        return np.concatenate(self.blocks, axis=1)
+
+
+class StyleService(style_service_pb2_grpc.StyleServiceServicer):
+    """Serves the library of styles.
+
+    Args:
+        styles: Where the styles are.
+    """
+
+    def __init__(self, styles: StyleShelf) -> None:
+        self._styles = styles
+        self._n_uploads = 0
+
+    async def CreateStyle(  # noqa: N802 (gRPC's name)
+        self, request_iterator: AsyncIterator[style_service_pb2.CreateStyleRequest], context: _Context
+    ) -> style_service_pb2.CreateStyleResponse:
+        """[loop] Learns a style from an upload."""
+        if self._n_uploads >= MAX_UPLOADS:
+            raise NoCapacity(f"{MAX_UPLOADS} styles are being learned already; try again shortly", retry_after_s=2.0)
+        self._n_uploads += 1
+        try:
+            upload = await _receive(request_iterator)
+            listing = await asyncio.to_thread(
+                self._styles.create,
+                upload.name,
+                upload.audio(),
+                upload.sample_rate_hz,
+                bundle=upload.bundle,
+                temporary=upload.is_temporary,
+            )
+        finally:
+            self._n_uploads -= 1
+        return style_service_pb2.CreateStyleResponse(style=write_style_listing(listing))
+
+    async def ListStyles(  # noqa: N802 (gRPC's name)
+        self, request: style_service_pb2.ListStylesRequest, context: _Context
+    ) -> style_service_pb2.ListStylesResponse:
+        """[loop] Every style."""
+        listings = await asyncio.to_thread(self._styles.listings)
+        return style_service_pb2.ListStylesResponse(styles=map(write_style_listing, listings))
+
+    async def GetStyle(  # noqa: N802 (gRPC's name)
+        self, request: style_service_pb2.GetStyleRequest, context: _Context
+    ) -> style_service_pb2.GetStyleResponse:
+        """[loop] One style."""
+        listing = await asyncio.to_thread(self._styles.listing, check_name(request.name, field="name"))
+        return style_service_pb2.GetStyleResponse(style=write_style_listing(listing))
+
+    async def DeleteStyle(  # noqa: N802 (gRPC's name)
+        self, request: style_service_pb2.DeleteStyleRequest, context: _Context
+    ) -> style_service_pb2.DeleteStyleResponse:
+        """[loop] Removes a style."""
+        await asyncio.to_thread(self._styles.delete, check_name(request.name, field="name"))
+        return style_service_pb2.DeleteStyleResponse()
+
+
+async def _receive(parts: AsyncIterator[style_service_pb2.CreateStyleRequest]) -> _Upload:
+    upload: _Upload | None = None
+    try:
+        while True:
+            async with asyncio.timeout(_IDLE_S):
+                part = await anext(parts)
+            match part.WhichOneof("part"), upload:
+                case "header", None:
+                    upload = _begin(part.header)
+                case "pcm", _Upload():
+                    upload.add(part.pcm)
+                case "header", _:
+                    raise MalformedMessage("expected samples after the header, got a second header", field="header")
+                case _:
+                    raise MalformedMessage("expected a header first and samples after it, got neither", field="part")
+    except StopAsyncIteration:
+        pass
+    except TimeoutError:
+        raise StreamCancelled(f"expected the next part within {_IDLE_S:g} s, got none; upload it again") from None
+    if upload is None:
+        raise MalformedMessage("expected a header, got an empty upload", field="header")
+    return upload
+
+
+def _begin(header: style_service_pb2.StyleUpload) -> _Upload:
+    rate_hz, n_channels, sample_format = read_format(header.format, field="header.format")
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise BadConfig(
+            f"expected a sample rate of {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz, got {rate_hz}",
+            field="header.format.sample_rate_hz",
+        )
+    if not 1 <= n_channels <= MAX_CHANNELS:
+        raise BadConfig(f"expected 1 to {MAX_CHANNELS} channels, got {n_channels}", field="header.format.n_channels")
+    if header.name or not header.temporary:
+        check_name(header.name, field="header.name")
+    if header.bundle:
+        check_name(header.bundle, field="header.bundle")
+    return _Upload(
+        codec=PcmCodec(n_channels, sample_format),
+        name=header.name,
+        bundle=header.bundle,
+        sample_rate_hz=rate_hz,
+        is_temporary=header.temporary,
+    )
