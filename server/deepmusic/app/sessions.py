@@ -1,0 +1,183 @@
+"""Opens sessions: a bundle from the catalog, a style for it, a worker on the scheduler, within the number of slots."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from deepmusic.errors import BundleInvalid, DeepmusicError, NoCapacity, ShuttingDown
+from deepmusic.model.catalog import BundleCatalog, LoadedBundle
+from deepmusic.model.scheduler import StepScheduler
+from deepmusic.model.style_vector import StyleVector, blend
+from deepmusic.session.config import SessionConfig, model_facts
+from deepmusic.session.events import InEvent, OutEvent
+from deepmusic.session.session import Session
+from deepmusic.session.worker import SessionWorker
+from deepmusic.transports.rpc.ports import Emit, Emitted, SessionFacts
+from deepmusic.transports.wire.messages import StreamConfig, StyleShare
+
+RETRY_AFTER_S = 1.0
+"""When to try again for a slot."""
+
+
+class VectorSource(Protocol):
+    """Where style vectors come from."""
+
+    def vector(self, name: str, bundle: LoadedBundle) -> StyleVector:
+        """[any] The style of that name in the bundle's space; reads files, and learns it anew where need be.
+
+        Raises:
+            StyleNotFound: There is none of that name.
+        """
+        ...
+
+
+class Sessions:
+    """Opens sessions and counts them. Safe from any thread.
+
+    Args:
+        catalog: Finds and loads bundles.
+        scheduler: Runs model steps.
+        styles: Where vectors come from.
+        default_bundle: Name of the bundle of streams that name none.
+        max_sessions: Sessions at a time.
+    """
+
+    def __init__(
+        self,
+        catalog: BundleCatalog,
+        scheduler: StepScheduler,
+        styles: VectorSource,
+        *,
+        default_bundle: str,
+        max_sessions: int,
+    ) -> None:
+        self._catalog = catalog
+        self._scheduler = scheduler
+        self._styles = styles
+        self._default_bundle = default_bundle
+        self._max_sessions = max_sessions
+        self._lock = threading.Lock()
+        self._running: set[OpenSession] = set()
+        self._n_opening = 0
+        self._is_closed = False
+
+    @property
+    def n_open(self) -> int:
+        """[any] Slots in use."""
+        with self._lock:
+            return len(self._running) + self._n_opening
+
+    def open(self, config: StreamConfig, *, max_block_samples: int, emit: Emit) -> OpenSession:
+        """[any] Opens a session; see ``SessionOpener``."""
+        self._take_slot()
+        session: OpenSession | None = None
+        try:
+            session = self._open(config, max_block_samples, emit)
+            return session
+        finally:
+            with self._lock:
+                self._n_opening -= 1
+                if session is not None:
+                    self._running.add(session)
+
+    def close(self, timeout_s: float) -> None:
+        """[any] Opens no more, ends all sessions, and waits a little for their threads."""
+        with self._lock:
+            self._is_closed = True
+            running = tuple(self._running)
+        for session in running:
+            session.close()
+        for session in running:
+            session.join(timeout_s)
+
+    def _take_slot(self) -> None:
+        with self._lock:
+            if self._is_closed:
+                raise ShuttingDown("the server stops and opens no more sessions; try another, or this one later")
+            if len(self._running) + self._n_opening >= self._max_sessions:
+                raise NoCapacity(
+                    f"all {self._max_sessions} sessions of this server are in use; try again when one has ended",
+                    retry_after_s=RETRY_AFTER_S,
+                )
+            self._n_opening += 1
+
+    def _open(self, config: StreamConfig, max_block_samples: int, emit: Emit) -> OpenSession:
+        loaded = self._catalog.get(config.bundle or self._default_bundle, wait=False)
+        name = loaded.bundle.manifest.name
+        if config.bundle_digest and config.bundle_digest != loaded.bundle.digest:
+            raise BundleInvalid(
+                f"expected bundle {name!r} with digest {config.bundle_digest[:64]!r}, this server has "
+                f"{loaded.bundle.digest}; leave the digest out, or install that version",
+                resource=name,
+            )
+        session = Session(
+            SessionConfig(
+                audio_format=config.audio_format,
+                settings=config.settings,
+                max_block_samples=max_block_samples,
+                noise_seed=config.noise_seed,
+            ),
+            model_facts(loaded.transfer),
+            self._blend(config.styles, loaded),
+        )
+        rate_hz = config.audio_format.sample_rate_hz
+        step_samples = round(session.step_s * rate_hz)
+        deadline_s = None if config.deadline_samples is None else (config.deadline_samples or step_samples) / rate_hz
+        # A worker keeps requests for steps to itself; what is left is for the transport.
+        worker = SessionWorker(session, self._scheduler, lambda event: emit(_emitted(event)), deadline_s=deadline_s)
+        facts = SessionFacts(
+            bundle=name,
+            bundle_digest=loaded.bundle.digest,
+            latency_samples=session.latency_samples,
+            step_samples=step_samples,
+            provider=loaded.transfer.provider,
+            precision=loaded.transfer.precision,
+            requested_device=loaded.transfer.requested_device,
+        )
+        worker.start()
+        return OpenSession(self, worker, facts, loaded)
+
+    def _blend(self, shares: Sequence[StyleShare], loaded: LoadedBundle) -> StyleVector:
+        return blend((self._styles.vector(share.name, loaded), share.weight) for share in shares)
+
+    def _free(self, session: OpenSession) -> None:
+        with self._lock:
+            self._running.discard(session)
+
+
+class OpenSession:
+    """A session on its thread; see ``RunningSession``."""
+
+    def __init__(self, sessions: Sessions, worker: SessionWorker, facts: SessionFacts, loaded: LoadedBundle) -> None:
+        self._sessions = sessions
+        self._worker = worker
+        self._facts = facts
+        self._loaded = loaded
+
+    @property
+    def facts(self) -> SessionFacts:
+        """[any] What is fixed for its life."""
+        return self._facts
+
+    def post(self, event: InEvent) -> None:
+        """[any] Hands an event in; never waits."""
+        self._worker.post(event)
+
+    def style(self, styles: Sequence[StyleShare]) -> StyleVector:
+        """[any] Looks the styles up for the session's bundle and blends them."""
+        return self._sessions._blend(styles, self._loaded)  # noqa: SLF001 (one module)
+
+    def close(self) -> None:
+        """[any] Stops the worker and frees the slot, without waiting."""
+        self._worker.stop(0.0)
+        self._sessions._free(self)  # noqa: SLF001 (one module)
+
+    def join(self, timeout_s: float) -> None:
+        """[any] Waits for the thread's end."""
+        self._worker.join(timeout_s)
+
+
+def _emitted(event: OutEvent) -> Emitted:
+    return cast("Emitted", event)
