@@ -186,35 +186,26 @@ class GainMixer:
 
     def __init__(self, n_excitations: int, n_channels: int, n_frames: int, n_bins: int) -> None:
         self._n_excitations = n_excitations
-        self._gains = np.empty((n_frames, n_bins, 2), np.float32)
-        self._product = np.empty((n_channels, n_frames, 2 * n_bins), np.float32)
+        self._product = np.empty((n_channels, n_frames, n_bins), np.complex64)
 
     def mix(self, spectra: Spectra, bin_gains: npt.NDArray[np.float32], out: Spectra | None = None) -> Spectra:
         """``sum over e of gains[e] * spectra[e]``.
 
         Args:
-            spectra: complex64 ``(excitations, channels, frames, bins)``, contiguous in its last axis.
+            spectra: complex64 ``(excitations, channels, frames, bins)``.
             bin_gains: float32 ``(excitations, frames, bins)``, linear; one field for all channels.
-            out: complex64 ``(channels, frames, bins)``, contiguous in its last axis.
+            out: Where to write the result, complex64 ``(channels, frames, bins)``.
 
         Returns:
             complex64 ``(channels, frames, bins)``: ``out`` where it was given.
         """
-        n_frames = spectra.shape[2]
         if out is None:
             out = np.empty(spectra.shape[1:], np.complex64)
-        total = out.view(np.float32)
-        gains = self._gains[:n_frames]
-        pairs = gains.reshape(n_frames, -1)  # each gain twice: for the real and for the imaginary part
-        product = self._product[:, :n_frames]
-        for index in range(self._n_excitations):
-            gains[...] = bin_gains[index][:, :, np.newaxis]
-            values = spectra[index].view(np.float32)
-            if index == 0:
-                np.multiply(values, pairs, out=total)
-            else:
-                np.multiply(values, pairs, out=product)
-                total += product
+        product = self._product[:, : spectra.shape[2]]
+        np.multiply(spectra[0], bin_gains[0], out=out)
+        for index in range(1, self._n_excitations):
+            np.multiply(spectra[index], bin_gains[index], out=product)
+            out += product
         return out
 
 
