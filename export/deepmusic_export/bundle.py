@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from deepmusic.errors import BundleInvalid
-from deepmusic.model.manifest import MANIFEST_NAME, Manifest, check_file_name, parse_manifest
+from deepmusic.model.manifest import MANIFEST_NAME, Manifest, check_file_name
+from deepmusic.model.manifest_json import parse_manifest
 
 
 def write_bundle(folder: Path, manifest_fields: Mapping[str, Any], files: Mapping[str, bytes | Path]) -> Manifest:

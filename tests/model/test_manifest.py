@@ -17,9 +17,8 @@ from deepmusic.model.manifest import (
     TensorSpec,
     check_bundle_name,
     check_file_name,
-    parse_manifest,
-    tensor_fields,
 )
+from deepmusic.model.manifest_json import parse_manifest, tensor_fields
 from tests.support.bundles import N_BANDS, manifest_fields
 
 _FILES = ("transfer.onnx", "style_encoder.onnx", "initial_state.npy", "golden.npz")

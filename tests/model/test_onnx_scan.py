@@ -104,6 +104,31 @@ def test_what_no_bundle_needs_is_refused(spoil: Callable[[onnx.ModelProto], None
         _check(model)
 
 
+def _packed(*values: int) -> bytes:
+    """A TensorProto whose dims are one packed field, as protobuf writes repeated numbers in proto3."""
+    dims = b"".join(_varint(value) for value in values)
+    return b"\x0a" + _varint(len(dims)) + dims
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out) + bytes([value])
+
+
+def _graph_with_tensor(tensor: bytes) -> bytes:
+    graph = b"\x2a" + _varint(len(tensor)) + tensor
+    return b"\x3a" + _varint(len(graph)) + graph
+
+
+def test_the_size_of_a_weight_is_found_in_packed_dims_too() -> None:
+    check_onnx(_graph_with_tensor(_packed(3, 4)), file="x.onnx")
+    with pytest.raises(BundleInvalid, match="elements"):
+        check_onnx(_graph_with_tensor(_packed(1 << 31, 1 << 31, 1 << 31)), file="x.onnx")
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.binary(max_size=300))
 def test_random_bytes_raise_nothing_but_bundle_invalid(data: bytes) -> None:

@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 
 from deepmusic.errors import BadConfig, BundleInvalid, InferenceFailed
 from deepmusic.model.bundle import Bundle
+from deepmusic.model.golden import golden_snr_db
 from deepmusic.model.providers import CPU_PROVIDER, CUDA_PROVIDER, choose_providers
 from deepmusic.model.runtime import (
     MIN_INT8_SNR_DB,
@@ -20,9 +21,9 @@ from deepmusic.model.runtime import (
     TransferModel,
     _options,
     available_providers,
-    golden_snr_db,
     runtime_version,
 )
+from deepmusic_export.bundle import write_bundle
 from tests.support.bundles import (
     GOLDEN_STEPS,
     N_BANDS,
@@ -31,11 +32,13 @@ from tests.support.bundles import (
     STATE_SIZE,
     STEP_FRAMES,
     STYLE_SIZE,
+    bundle_files,
     counting_bundle,
     custom_bundle,
     failing_bundle,
     gain_bundle,
     int8_bundle,
+    manifest_fields,
     nan_bundle,
     passthrough_bundle,
     passthrough_transfer,
@@ -57,6 +60,10 @@ def _inputs(n_sessions: int = 1, *, seed: int = 1) -> Arrays:
 
 def _load(path: Path, **wishes: str) -> TransferModel:
     return TransferModel.load(Bundle.open(path), **wishes)  # type: ignore[arg-type]
+
+
+def _snr_db(model: TransferModel, bundle: Bundle) -> float:
+    return golden_snr_db(model, model.initial_state(), bundle.golden())
 
 
 def test_the_pass_through_plays_the_content_and_counts_its_steps(tmp_path: Path) -> None:
@@ -110,7 +117,7 @@ def test_steps_change_no_argument_and_repeat_to_the_bit(make: Callable[[Path], P
 @pytest.mark.parametrize("make", PLAYING_BUNDLES.values(), ids=PLAYING_BUNDLES)
 def test_the_golden_steps_come_out_again(make: Callable[[Path], Path], tmp_path: Path) -> None:
     bundle = Bundle.open(make(tmp_path / "b"))
-    assert golden_snr_db(TransferModel.load(bundle), bundle.golden()) > 100.0
+    assert _snr_db(TransferModel.load(bundle), bundle) > 100.0
 
 
 def test_gains_that_are_not_finite_are_an_error_and_not_a_sound(tmp_path: Path) -> None:
@@ -187,6 +194,17 @@ def test_cuda_that_cannot_start_is_said_and_the_cpu_plays(tmp_path: Path, monkey
     assert "no NVIDIA driver" in model.device_note
 
 
+def test_a_driver_without_a_working_cuda_is_said_and_the_cpu_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if CUDA_PROVIDER not in available_providers():
+        monkeypatch.setattr("deepmusic.model.runtime.available_providers", lambda: (CUDA_PROVIDER, CPU_PROVIDER))
+    monkeypatch.setattr("deepmusic.model.runtime.has_nvidia_driver", lambda: True)
+    model = _load(passthrough_bundle(tmp_path / "b"), device="cuda")
+    assert (model.device == "cuda") == (model.device_note == "")
+    assert model.device == "cuda" or "could not start" in model.device_note
+
+
 def test_threads_are_as_many_as_asked_for_and_do_not_spin(tmp_path: Path) -> None:
     options = _options(3)
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
@@ -208,13 +226,13 @@ def test_int8_that_is_far_from_the_golden_steps_gives_way_to_float_and_says_so(t
     assert "float instead of int8" in model.precision_note
     forced = TransferModel.load(bundle, "int8")
     assert forced.precision == "int8"
-    assert golden_snr_db(forced, bundle.golden()) < MIN_INT8_SNR_DB
+    assert _snr_db(forced, bundle) < MIN_INT8_SNR_DB
     assert TransferModel.load(bundle, "float").precision_note == ""
 
 
 def test_a_model_that_fails_on_the_golden_steps_is_infinitely_far_from_them(tmp_path: Path) -> None:
     bundle = Bundle.open(failing_bundle(tmp_path / "b", after_steps=GOLDEN_STEPS - 1))
-    assert golden_snr_db(TransferModel.load(bundle), bundle.golden()) == -np.inf
+    assert _snr_db(TransferModel.load(bundle), bundle) == -np.inf
 
 
 def test_choices_that_do_not_exist_are_refused(tmp_path: Path) -> None:
@@ -225,6 +243,12 @@ def test_choices_that_do_not_exist_are_refused(tmp_path: Path) -> None:
         _load(path, precision="int4")
     with pytest.raises(BadConfig, match="device out of"):
         _load(path, device="tpu")
+
+
+def test_a_bundle_of_the_other_kind_is_refused_until_it_can_be_played(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "b", {**manifest_fields(), "kind": "segment"}, bundle_files())
+    with pytest.raises(BundleInvalid, match="plays stream bundles"):
+        _load(tmp_path / "b")
 
 
 def _rename_output(model: onnx.ModelProto) -> None:

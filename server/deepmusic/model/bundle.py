@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from deepmusic.errors import BundleInvalid
 from deepmusic.model.arrays import ANY, FloatArray, read_npy, read_npz
+from deepmusic.model.golden import Golden
 from deepmusic.model.json_fields import MAX_JSON_BYTES
 from deepmusic.model.manifest import (
     EXCITATIONS,
@@ -23,8 +24,8 @@ from deepmusic.model.manifest import (
     N_FEATURE_EXCITATIONS,
     FileEntry,
     Manifest,
-    parse_manifest,
 )
+from deepmusic.model.manifest_json import parse_manifest
 from deepmusic.model.onnx_scan import check_onnx
 
 #: A folder may hold a model card and the like beside the files that the manifest names.
@@ -32,18 +33,6 @@ _MAX_ENTRIES: Final = 4 * MAX_FILES
 
 #: Reads one file by name, at most so many bytes.
 _ReadFile = Callable[[str, int], bytes]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Golden:
-    """What the float model gave at export for K steps in a row, from the initial state, freeze 0."""
-
-    bands: FloatArray
-    """Shape (K, 1, F, 3, n_bands)."""
-    style: FloatArray
-    """Shape (1, D)."""
-    gain_db: FloatArray
-    """Shape (K, 1, F, 4, n_bands)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Any, Final, Literal, Self, cast
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
 from deepmusic.errors import BadConfig, BundleInvalid, InferenceFailed
-from deepmusic.model.bundle import Bundle, Golden
-from deepmusic.model.manifest import EXCITATIONS, TensorSpec, TransferFile
+from deepmusic.model.arrays import FloatArray
+from deepmusic.model.bundle import Bundle
+from deepmusic.model.golden import Golden, golden_snr_db
+from deepmusic.model.manifest import EXCITATIONS, BundleKind, TensorSpec, TransferFile
 from deepmusic.model.providers import CUDA_PROVIDER, Device, choose_providers, has_nvidia_driver
 from deepmusic.model.style_vector import StyleVector
 
@@ -25,8 +26,6 @@ MIN_INT8_SNR_DB: Final = 20.0
 MAX_GAIN_DB: Final = 100.0
 #: ONNX Runtime reports what it raises; its log would repeat that on stderr. 4 is "fatal only".
 _LOG_FATAL: Final = 4
-
-FloatArray = npt.NDArray[np.float32]
 
 #: ONNX Runtime comes without types; what leaves this module is typed again.
 _ort: Any = onnxruntime
@@ -85,6 +84,10 @@ class TransferModel:
         if precision not in PRECISIONS:
             raise BadConfig(
                 f"expected a precision out of {', '.join(PRECISIONS)}, got {precision!r:.40}", field="precision"
+            )
+        if bundle.manifest.kind is not BundleKind.STREAM:
+            raise BundleInvalid(
+                f"bundle {bundle.manifest.name!r} is of kind segment; this version plays stream bundles"
             )
         int8 = bundle.manifest.transfer_int8
         if precision == "int8" and int8 is None:
@@ -191,27 +194,6 @@ class StyleEncoder:
         return StyleVector(values=style[0], bundle_digest=self.bundle_digest, name=name)
 
 
-def golden_snr_db(model: TransferModel, golden: Golden) -> float:
-    """How close a model comes to its bundle's golden steps, in dB.
-
-    The ratio is taken over linear gains weighted by the content's band magnitudes, since that is what is heard: 1 dB
-    off in a loud band counts, 20 dB off at -100 dB does not. Infinite where they agree to the bit, and minus infinity
-    where the model fails.
-    """
-    state, freeze = model.initial_state()[np.newaxis], np.zeros((1, 1), np.float32)
-    signal = error = 0.0
-    for bands, expected_db in zip(golden.bands, golden.gain_db, strict=True):
-        try:
-            gain_db, state = model.step(bands, golden.style, freeze, state)
-        except InferenceFailed:
-            return -np.inf
-        weight = bands[:, :, :1].astype(np.float64) + 1e-6
-        expected = weight * 10.0 ** (expected_db / 20.0)
-        signal += float(np.square(expected).sum())
-        error += float(np.square(weight * 10.0 ** (gain_db / 20.0) - expected).sum())
-    return np.inf if error == 0.0 else float(10.0 * np.log10(max(signal, 1e-30) / error))
-
-
 def runtime_version() -> str:
     """The version of ONNX Runtime."""
     return str(_ort.__version__)
@@ -225,7 +207,7 @@ def available_providers() -> tuple[str, ...]:
 def _doubt_about_int8(model: TransferModel, golden: Golden) -> str:
     if model.device != "cpu":
         return f"float instead of int8: int8 is for CPUs, this runs on {model.device}"
-    snr_db = golden_snr_db(model, golden)
+    snr_db = golden_snr_db(model, model.initial_state(), golden)
     if snr_db >= MIN_INT8_SNR_DB:
         return ""
     return f"float instead of int8: int8 reaches {snr_db:.1f} dB on this machine, {MIN_INT8_SNR_DB:g} dB is wanted"
