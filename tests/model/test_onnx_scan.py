@@ -24,6 +24,12 @@ def test_a_plain_model_passes() -> None:
     _check(passthrough_transfer())
 
 
+def test_a_domain_that_is_only_imported_is_no_reason_to_refuse() -> None:
+    model = passthrough_transfer()
+    model.opset_import.append(helper.make_opsetid("com.microsoft.experimental", 1))
+    _check(model)
+
+
 @pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "/etc/passwd"])
 def test_external_data_is_refused_wherever_it_lies(location: str) -> None:
     model = passthrough_transfer()
@@ -48,10 +54,6 @@ def test_external_data_is_found_inside_nodes_and_their_graphs() -> None:
 
 def _with_custom_operator(model: onnx.ModelProto) -> None:
     model.graph.node.append(helper.make_node("Evil", ["state"], ["z"], domain="evil.example"))
-
-
-def _with_custom_opset(model: onnx.ModelProto) -> None:
-    model.opset_import.append(helper.make_opsetid("evil.example", 1))
 
 
 def _with_function(model: onnx.ModelProto) -> None:
@@ -88,7 +90,6 @@ def _with_deep_graphs(model: onnx.ModelProto) -> None:
     "spoil",
     [
         _with_custom_operator,
-        _with_custom_opset,
         _with_function,
         _with_training_information,
         _with_too_many_nodes,

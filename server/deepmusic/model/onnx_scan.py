@@ -12,7 +12,8 @@ from typing import Final
 
 from deepmusic.errors import BundleInvalid
 
-#: Operators come from these domains only: the standard ones, and ONNX Runtime's own for quantised layers.
+#: Operators come from these domains only: the standard ones, and ONNX Runtime's own for quantised layers. What a model
+#: merely imports is not looked at: ONNX Runtime's tools list every domain that they know.
 ALLOWED_DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 #: The largest transfer model of ours has some hundred nodes.
 MAX_NODES: Final = 20_000
@@ -23,12 +24,11 @@ MAX_ELEMENTS: Final = 64 << 20
 
 #: Field numbers of onnx.proto3: for each message, the fields to descend into and the message they hold.
 _CHILDREN: Final[dict[str, dict[int, str]]] = {
-    "model": {7: "graph", 8: "opset", 20: "training", 25: "function"},
+    "model": {7: "graph", 20: "training", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "node": {5: "attribute", 7: "domain"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
-    "opset": {1: "domain"},
     "tensor": {},
 }
 _REFUSED: Final = {"training": "training information", "function": "functions of its own"}
