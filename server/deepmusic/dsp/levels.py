@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from deepmusic.audio import Audio, Spectra
+from deepmusic.audio import Audio
 from deepmusic.dsp.delay import DelayLine
+from deepmusic.dsp.loudness import KWeighting
 from deepmusic.dsp.true_peak import (
     DELAY_SAMPLES,
     MAX_OVERSHOOT,
@@ -19,68 +20,9 @@ from deepmusic.dsp.true_peak import (
     peak_readings,
     true_peak_dbtp,
 )
-from deepmusic.dsp.windows import StftGeometry, analysis_window, bin_frequencies_hz
+from deepmusic.dsp.windows import StftGeometry
 
-__all__ = ["KWeighting", "LoudnessMatch", "TruePeakCeiling", "k_weighting_power", "true_peak_dbtp"]
-
-
-def k_weighting_power(frequencies_hz: npt.NDArray[np.floating], sample_rate_hz: int) -> npt.NDArray[np.float64]:
-    """``|K(f)|^2`` of ITU-R BS.1770-4: a shelf for the head, then a high-pass.
-
-    The standard gives coefficients for 48 kHz; the filters behind them (as in libebur128) are evaluated at the given
-    rate, and agree with the standard's at 48 kHz.
-
-    Args:
-        frequencies_hz: Where, in Hz.
-        sample_rate_hz: Rate of the filters.
-
-    Returns:
-        float64, of the shape of ``frequencies_hz``.
-    """
-    unit_delay = np.exp(-2j * np.pi * np.asarray(frequencies_hz, np.float64) / sample_rate_hz)
-    powers = np.stack([np.ones_like(unit_delay), unit_delay, unit_delay**2])
-
-    def response(numerator: tuple[float, float, float], k: float, q: float) -> npt.NDArray[np.float64]:
-        denominator = np.array([1.0 + k / q + k * k, 2.0 * (k * k - 1.0), 1.0 - k / q + k * k])
-        top = np.tensordot(np.array(numerator), powers, axes=1)
-        return np.abs(top / np.tensordot(denominator, powers, axes=1)) ** 2
-
-    k = float(np.tan(np.pi * 1681.974450955533 / sample_rate_hz))
-    q = 0.7071752369554196
-    high = 10.0 ** (3.999843853973347 / 20.0)
-    band = high**0.4996667741545416
-    shelf = response((high + band * k / q + k * k, 2.0 * (k * k - high), high - band * k / q + k * k), k, q)
-    k = float(np.tan(np.pi * 38.13547087602444 / sample_rate_hz))
-    q = 0.5003270373238773
-    scale = 1.0 + k / q + k * k  # the standard's numerator is (1, -2, 1) over a denominator that starts with 1
-    return shelf * response((scale, -2.0 * scale, scale), k, q)
-
-
-class KWeighting:
-    """Loudness power of frames, straight from their spectra.
-
-    Args:
-        geometry: Sizes and rate of the spectra.
-    """
-
-    def __init__(self, geometry: StftGeometry) -> None:
-        weight = k_weighting_power(bin_frequencies_hz(geometry), geometry.sample_rate_hz)
-        weight[1:-1] *= 2.0  # a bin stands for its negative frequency too
-        window_energy = np.square(analysis_window(geometry), dtype=np.float64).sum()
-        weight /= geometry.n_fft * window_energy
-        self._weight = np.repeat(weight.astype(np.float32), 2)  # for the real and for the imaginary part
-
-    def frame_loudness_power(self, spectra: Spectra) -> npt.NDArray[np.float32]:
-        """Mean square of the K-weighted frame, summed over channels as BS.1770-4 does (all channels with weight 1).
-
-        Args:
-            spectra: complex64 ``(channels, frames, bins)``, contiguous in its last axis.
-
-        Returns:
-            float32 ``(frames,)``; 0.5 for a full-scale sine at 1 kHz in one channel, within 0.7 dB.
-        """
-        parts = spectra.view(np.float32)
-        return np.einsum("cfp,cfp,p->f", parts, parts, self._weight, optimize=False)
+__all__ = ["KWeighting", "LoudnessMatch", "TruePeakCeiling", "lookahead_samples", "true_peak_dbtp"]
 
 
 class LoudnessMatch:
