@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
-from deepmusic.errors import BundleInvalid, DeepmusicError, NoCapacity, ShuttingDown
+from deepmusic.errors import BundleInvalid, NoCapacity, ShuttingDown
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle
 from deepmusic.model.scheduler import StepScheduler
 from deepmusic.model.style_vector import StyleVector, blend
@@ -137,7 +137,7 @@ class Sessions:
             requested_device=loaded.transfer.requested_device,
         )
         worker.start()
-        return OpenSession(self, worker, facts, loaded)
+        return OpenSession(worker, facts, find_style=lambda shares: self._blend(shares, loaded), on_close=self._free)
 
     def _blend(self, shares: Sequence[StyleShare], loaded: LoadedBundle) -> StyleVector:
         return blend((self._styles.vector(share.name, loaded), share.weight) for share in shares)
@@ -150,11 +150,18 @@ class Sessions:
 class OpenSession:
     """A session on its thread; see ``RunningSession``."""
 
-    def __init__(self, sessions: Sessions, worker: SessionWorker, facts: SessionFacts, loaded: LoadedBundle) -> None:
-        self._sessions = sessions
+    def __init__(
+        self,
+        worker: SessionWorker,
+        facts: SessionFacts,
+        *,
+        find_style: Callable[[Sequence[StyleShare]], StyleVector],
+        on_close: Callable[[OpenSession], None],
+    ) -> None:
         self._worker = worker
         self._facts = facts
-        self._loaded = loaded
+        self._find_style = find_style
+        self._on_close = on_close
 
     @property
     def facts(self) -> SessionFacts:
@@ -167,12 +174,12 @@ class OpenSession:
 
     def style(self, styles: Sequence[StyleShare]) -> StyleVector:
         """[any] Looks the styles up for the session's bundle and blends them."""
-        return self._sessions._blend(styles, self._loaded)  # noqa: SLF001 (one module)
+        return self._find_style(styles)
 
     def close(self) -> None:
         """[any] Stops the worker and frees the slot, without waiting."""
         self._worker.stop(0.0)
-        self._sessions._free(self)  # noqa: SLF001 (one module)
+        self._on_close(self)
 
     def join(self, timeout_s: float) -> None:
         """[any] Waits for the thread's end."""

@@ -52,7 +52,7 @@ LAST_POSITION = 2**53
 """Largest position of a sample, some 5000 years: beyond it arithmetic in doubles (JavaScript's) is not exact."""
 
 MAX_UNANSWERED_BLOCKS = 1024
-"""Blocks that the session may still have to answer: the reader waits beyond it, long before the session's inbox is full."""
+"""Blocks that the session may still have to answer: the reader waits beyond it, and the inbox is never full."""
 
 
 class Requests:
