@@ -1,0 +1,1 @@
+"""Styles: learned from recordings, kept in a library on disk."""
