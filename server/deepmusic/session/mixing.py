@@ -50,11 +50,16 @@ class Rescue:
     def dryness(self, first: int, count: int) -> float | Audio:
         """Progress of the rescue, 0 (styled) to 1 (dry): one number where it does not move, else ``(count,)``."""
         steady = self._dryness.steady_value(first, count)
-        return self._dryness.over(first, count) if steady is None else steady
+        return eased(self._dryness.over(first, count)) if steady is None else steady
 
     def reset(self) -> None:
         """No step was missed."""
         self._dryness = Automation(0.0)
+
+
+def eased(progress: Audio) -> Audio:
+    """A fade's progress without corners at its ends, which a low tone would show as clicks: 3x^2 - 2x^3."""
+    return progress * progress * (np.float32(3.0) - np.float32(2.0) * progress)
 
 
 def mix(dry: Audio, wet: Audio, weight: float | Audio, dryness: float | Audio) -> Audio:

@@ -35,7 +35,7 @@ from deepmusic.session.config import ModelFacts, SessionConfig
 from deepmusic.session.controls import Controls
 from deepmusic.session.events import AudioFlag, LaneRequest, LaneResult, Miss, Notice, NoticeKind
 from deepmusic.session.lane import Heard, Lane, k_weighting
-from deepmusic.session.mixing import Rescue, mix
+from deepmusic.session.mixing import Rescue, eased, mix
 
 MAX_CHANGES = 256
 """Changes of style or bundle that may be scheduled ahead; a further one is refused, and its sender told."""
@@ -225,7 +225,7 @@ class Pipeline:
         if len(sounds) == 1:
             return sounds[0]
         first = step.first - self._synthesis_lag
-        progress = self._fade.over(first, self.step_samples)
+        progress = eased(self._fade.over(first, self.step_samples))
         if first + self.step_samples >= self._fade_end:
             del self._lanes[0]
         return crossfade(sounds[0], sounds[1], progress, FadeLaw.EQUAL_POWER)

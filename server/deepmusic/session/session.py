@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
@@ -47,7 +46,7 @@ from deepmusic.session.events import (
 )
 from deepmusic.session.pipeline import Pipeline, StyleChange
 from deepmusic.session.state import SessionState, Signal, next_state
-from deepmusic.session.stats import SessionStats
+from deepmusic.session.stats import Counters, SessionStats
 
 STYLE_FADE_MS = 50.0
 """Crossfade of a style change by default."""
@@ -105,7 +104,7 @@ class Session:
         self._n_steps_rendered = 0
         self._open_step: int | None = None
         self._open_step_is_stale = False
-        self._stats = SessionStats()
+        self._counters = Counters()
 
     @property
     def latency_samples(self) -> int:
@@ -125,7 +124,7 @@ class Session:
     @property
     def stats(self) -> SessionStats:
         """The counters as of now."""
-        return self._stats
+        return self._counters.snapshot()
 
     @property
     def n_steps_complete(self) -> int:
@@ -180,7 +179,7 @@ class Session:
         check_block(event.block, self._format, self._max_block_samples)
         n_samples = event.block.shape[1]
         if event.first_sample < self._received:
-            self._count(dropped_blocks=1)
+            self._counters.add(dropped_blocks=1)
             message = (
                 f"expected a block from sample {self._received} on, got one from {event.first_sample}; it is dropped"
             )
@@ -196,13 +195,13 @@ class Session:
             self._fill_gap(gap, out)
         block, n_replaced = replace_non_finite(event.block)
         if n_replaced:
-            self._count(replaced_samples=n_replaced)
+            self._counters.add(replaced_samples=n_replaced)
             if self._received >= self._next_notice:
                 self._next_notice = self._received + self._format.sample_rate_hz
                 message = f"{n_replaced} samples were NaN or infinite and are taken as 0; look at what sends them"
                 out.append(self._notice(NoticeKind.NON_FINITE_REPLACED, message))
         self._last_sequence = event.sequence
-        self._count(blocks_in=1, samples_in=n_samples)
+        self._counters.add(blocks_in=1, samples_in=n_samples)
         self._answers.owe(
             OwedBlock(n_samples=n_samples, first_sample=event.first_sample, sequence=event.sequence, flags=flags)
         )
@@ -212,7 +211,7 @@ class Session:
         notices = self._controls.receive(event, self._received)
         out.extend(notices)
         kinds = [notice.kind for notice in notices]
-        self._count(
+        self._counters.add(
             late_controls=kinds.count(NoticeKind.CONTROL_LATE), clamped_controls=kinds.count(NoticeKind.VALUE_CLAMPED)
         )
 
@@ -225,7 +224,7 @@ class Session:
             return
         at_sample = self._received if event.at_sample is None else event.at_sample
         if at_sample < self._received:
-            self._count(late_controls=1)
+            self._counters.add(late_controls=1)
             message = f"a change was due at sample {at_sample}, which has passed; it begins at {self._received}"
             out.append(self._notice(NoticeKind.CONTROL_LATE, message, event.vector.name))
             at_sample = self._received
@@ -251,7 +250,7 @@ class Session:
             if result.step == self._n_steps_rendered:
                 gains = {lane.lane: lane.gain_db for lane in result.lanes}
                 self._answers.push(self._pipeline.render(gains), result.timing)
-                self._count(steps=1)
+                self._counters.add(steps=1)
                 self._n_steps_rendered += 1
         self._advance(out)
 
@@ -279,7 +278,7 @@ class Session:
             self._prepare(out)
         self._answers.push(self._pipeline.render({}, miss), Timing())
         is_late = miss is Miss.LATE
-        self._count(steps=1, late_steps=int(is_late), failed_steps=int(not is_late))
+        self._counters.add(steps=1, late_steps=int(is_late), failed_steps=int(not is_late))
         kind, what = (NoticeKind.STEP_LATE, "came late") if is_late else (NoticeKind.STEP_FAILED, "failed")
         message = f"model step {self._n_steps_rendered} {what}; the delayed input is played instead"
         out.append(self._notice(kind, message))
@@ -302,7 +301,7 @@ class Session:
 
     def _prepare(self, out: list[OutEvent]) -> None:
         notices = self._pipeline.prepare(self._steps.popleft())
-        self._count(style_changes=len(notices))
+        self._counters.add(style_changes=len(notices))
         out.extend(notices)
 
     def _drain(self, event: Flush | Finish | None, restart_at: int) -> None:
@@ -324,7 +323,11 @@ class Session:
         self._state = next_state(self._state, Signal.DRAINED)
         if self._state is SessionState.FINISHED:
             out.append(
-                Summary(stats=self._stats, latency_samples=self.latency_samples, bundle=self._pipeline.model.name)
+                Summary(
+                    stats=self._counters.snapshot(),
+                    latency_samples=self.latency_samples,
+                    bundle=self._pipeline.model.name,
+                )
             )
             self._held.clear()
             return
@@ -343,7 +346,7 @@ class Session:
         self._hold(event)
 
     def _fill_gap(self, gap: int, out: list[OutEvent]) -> None:
-        self._count(concealed_samples=gap)
+        self._counters.add(concealed_samples=gap)
         message = f"{gap} samples are missing from sample {self._received} on; they are taken as silence"
         out.append(self._notice(NoticeKind.GAP_FILLED, message))
         self._answers.owe(OwedBlock(n_samples=gap, first_sample=self._received, sequence=0, is_discarded=True))
@@ -374,16 +377,13 @@ class Session:
 
     def _count_sent(self, audio: AudioOut) -> None:
         flags = audio.flags
-        self._count(
+        self._counters.add(
             blocks_out=1,
             samples_out=audio.block.shape[1],
             late_blocks=int(AudioFlag.LATE in flags),
             dry_blocks=int(AudioFlag.DRY in flags),
             ceiling_blocks=int(AudioFlag.CEILING in flags),
         )
-
-    def _count(self, **more: int) -> None:
-        self._stats = replace(self._stats, **{name: getattr(self._stats, name) + n for name, n in more.items()})
 
     def _notice(self, kind: NoticeKind, message: str, name: str | None = None) -> Notice:
         return Notice(kind=kind, message=message, at_sample=self._received, name=name)

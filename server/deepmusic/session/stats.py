@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +41,20 @@ class SessionStats:
     """Controls out of range."""
     style_changes: int = 0
     """Crossfades to another style or bundle that were begun."""
+
+
+class Counters:
+    """What a session adds to while it runs; a snapshot is made only when someone asks."""
+
+    def __init__(self) -> None:
+        self._counts = {field.name: 0 for field in fields(SessionStats)}
+
+    def add(self, **more: int) -> None:
+        """Adds to counters by the names of ``SessionStats``."""
+        counts = self._counts
+        for name, n in more.items():
+            counts[name] += n
+
+    def snapshot(self) -> SessionStats:
+        """[any] The counters as of now."""
+        return SessionStats(**self._counts)
