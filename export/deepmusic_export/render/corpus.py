@@ -1,7 +1,8 @@
 """The corpus on disk: groups of clips in which every score is played on every patch.
 
 A group file holds int16 audio (patches, scores, samples). Any two patches p, q and two scores a, b of a group give a
-training example: content = a on p, style = b on q, oracle = a on q.
+training example: content = a on p, style = b on q, oracle = a on q. The JSON file beside it says what is in it:
+rate, patches and the notes of every score.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from deepmusic_export.render.patches import DRUM_KITS, HELD_OUT_PROGRAMS, Patch, apply_effects, random_effects
-from deepmusic_export.render.scores import random_drum_score, random_score
+from deepmusic_export.render.scores import Note, random_drum_score, random_score
 from deepmusic_export.render.soundfont import render_clips
 from deepmusic_export.render.synthesis import play, voice_of
 
@@ -86,7 +87,12 @@ def _render_group(plan: CorpusPlan, folder: Path, index: int) -> None:
     out = np.empty((len(clips), n_samples), np.int16)
     for row, (patch, _) in enumerate(clips):
         out[row] = _to_int16(apply_effects(raw[row], patch.effects, sample_rate_hz))
-    meta = {"sample_rate_hz": sample_rate_hz, "kind": str(kind), "patches": [patch.as_dict() for patch in patches]}
+    meta = {
+        "sample_rate_hz": sample_rate_hz,
+        "kind": str(kind),
+        "patches": [patch.as_dict() for patch in patches],
+        "scores": [[_as_row(note) for note in score] for score in scores],
+    }
     _group_path(folder, index).with_suffix(".json").write_text(json.dumps(meta))
     partial = _group_path(folder, index).with_suffix(".part")
     with partial.open("wb") as file:
@@ -110,6 +116,11 @@ def _random_patch(rng: np.random.Generator, plan: CorpusPlan, kind: str) -> Patc
         allowed = [p for p in range(120) if plan.programs == "all" or p not in HELD_OUT_PROGRAMS]
     program, other = (int(p) for p in rng.choice(allowed, size=2))
     return Patch(source=kind, program=program, accompaniment=other if rng.random() < 0.15 else program, effects=effects)
+
+
+def _as_row(note: Note) -> list[float]:
+    """A note for the JSON file: start and duration in seconds, pitch, velocity, part."""
+    return [note.start_s, note.duration_s, note.pitch, note.velocity, note.part]
 
 
 def _to_int16(audio: np.ndarray) -> np.ndarray:
