@@ -59,7 +59,7 @@ class Rescue:
 
 def eased(progress: Audio) -> Audio:
     """A fade's progress without corners at its ends, which a low tone would show as clicks: 3x^2 - 2x^3."""
-    return progress * progress * (np.float32(3.0) - np.float32(2.0) * progress)
+    return np.multiply(progress * progress, 3.0 - 2.0 * progress, dtype=np.float32)
 
 
 def mix(dry: Audio, wet: Audio, weight: float | Audio, dryness: float | Audio) -> Audio:

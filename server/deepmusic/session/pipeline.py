@@ -31,6 +31,7 @@ from deepmusic.dsp.levels import TruePeakCeiling
 from deepmusic.dsp.windows import STEP_FRAMES, StftGeometry, stream_latency_samples
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.automation import Automation
+from deepmusic.session.changes import StyleChange
 from deepmusic.session.config import ModelFacts, SessionConfig
 from deepmusic.session.controls import Controls
 from deepmusic.session.events import AudioFlag, LaneRequest, LaneResult, Miss, Notice, NoticeKind
@@ -39,20 +40,6 @@ from deepmusic.session.mixing import Rescue, eased, mix
 
 MAX_CHANGES = 256
 """Changes of style or bundle that may be scheduled ahead; a further one is refused, and its sender told."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StyleChange:
-    """A change of style, or of bundle and style, that was found good."""
-
-    model: ModelFacts
-    """The bundle that is to play."""
-    vector: StyleVector
-    """The style, in that bundle's space."""
-    at_sample: int
-    """First sample that differs."""
-    fade_samples: int
-    """Length of the crossfade."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,11 +17,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from deepmusic.audio import check_block, replace_non_finite
-from deepmusic.dsp.framing import StepFramer
+from deepmusic.audio import Audio, check_block, replace_non_finite
 from deepmusic.errors import AudioTooFast, BadConfig
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.answers import Answers, OwedBlock
+from deepmusic.session.changes import check_change, refusal, style_mismatch
 from deepmusic.session.config import ModelFacts, SessionConfig
 from deepmusic.session.controls import Controls
 from deepmusic.session.events import (
@@ -44,18 +44,10 @@ from deepmusic.session.events import (
     Summary,
     Timing,
 )
-from deepmusic.session.pipeline import Pipeline, StyleChange
+from deepmusic.session.pipeline import Pipeline
 from deepmusic.session.state import SessionState, Signal, next_state
 from deepmusic.session.stats import Counters, SessionStats
-
-STYLE_FADE_MS = 50.0
-"""Crossfade of a style change by default."""
-
-SHORTEST_FADE_MS = 5.0
-"""Shortest crossfade that is no click."""
-
-LONGEST_FADE_S = 30.0
-"""Longest crossfade: both styles run all the time."""
+from deepmusic.session.steps import Standing, StepQueue
 
 LONGEST_FILLED_GAP_S = 1.0
 """A longer gap is not filled with silence: the stream begins anew behind it."""
@@ -78,7 +70,7 @@ class Session:
     """
 
     def __init__(self, config: SessionConfig, model: ModelFacts, style: StyleVector) -> None:
-        if complaint := _mismatch(style, model):
+        if complaint := style_mismatch(style, model):
             raise BadConfig(complaint, field="style")
         self._format = config.audio_format
         self._max_block_samples = config.max_block_samples
@@ -86,8 +78,7 @@ class Session:
         self._pipeline = Pipeline(config, self._controls, model, style)
         self._target_model = model
         step_samples = self._pipeline.step_samples
-        self._framer = StepFramer(self._format.n_channels, step_samples)
-        self._steps: deque[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = deque()  # bounded by the backlog
+        self._steps = StepQueue(self._format.n_channels, step_samples)
         longest = max(self._max_block_samples, self._samples(LONGEST_FILLED_GAP_S), self.latency_samples)
         self._answers = Answers(self._format.n_channels, step_samples, longest + 3 * step_samples)
         backlog = config.backlog_s * self._format.sample_rate_hz
@@ -100,10 +91,6 @@ class Session:
         self._last_sequence = 0
         self._flags_of_next = AudioFlag.NONE
         self._next_notice = 0
-        self._n_steps_complete = 0
-        self._n_steps_rendered = 0
-        self._open_step: int | None = None
-        self._open_step_is_stale = False
         self._counters = Counters()
 
     @property
@@ -129,12 +116,12 @@ class Session:
     @property
     def n_steps_complete(self) -> int:
         """Steps whose input has come; each of them has a deadline from that moment on."""
-        return self._n_steps_complete
+        return self._steps.n_complete
 
     @property
     def n_steps_rendered(self) -> int:
         """Steps whose output is made; the next one's number."""
-        return self._n_steps_rendered
+        return self._steps.n_rendered
 
     def receive(self, event: InEvent) -> list[OutEvent]:
         """Takes one event and gives what follows from it, in order.
@@ -216,73 +203,53 @@ class Session:
         )
 
     def _take_change(self, event: ChangeStyle | ChangeBundle, out: list[OutEvent]) -> None:
-        is_bundle = isinstance(event, ChangeBundle)
-        model = event.model if isinstance(event, ChangeBundle) else self._target_model
-        refused = NoticeKind.BUNDLE_REFUSED if is_bundle else NoticeKind.STYLE_REFUSED
-        if complaint := _mismatch(event.vector, model):
-            out.append(self._notice(refused, complaint, event.vector.name))
+        change, notices = check_change(event, self._target_model, self._received, self._format.sample_rate_hz)
+        self._counters.add(late_controls=len(notices) if change is not None else 0)
+        out.extend(notices)
+        if change is None:
             return
-        at_sample = self._received if event.at_sample is None else event.at_sample
-        if at_sample < self._received:
-            self._counters.add(late_controls=1)
-            message = f"a change was due at sample {at_sample}, which has passed; it begins at {self._received}"
-            out.append(self._notice(NoticeKind.CONTROL_LATE, message, event.vector.name))
-            at_sample = self._received
-        fade = self._samples(STYLE_FADE_MS / 1000.0) if event.fade_samples is None else event.fade_samples
-        fade = min(max(fade, self._samples(SHORTEST_FADE_MS / 1000.0)), self._samples(LONGEST_FADE_S))
-        change = StyleChange(model=model, vector=event.vector, at_sample=at_sample, fade_samples=fade)
         if self._pipeline.change(change):
-            self._target_model = model
+            self._target_model = change.model
         else:
-            message = "too many changes of style are scheduled ahead; this one is ignored"
-            out.append(self._notice(refused, message, event.vector.name))
+            why = "too many changes of style are scheduled ahead; this one is ignored"
+            out.append(refusal(event, why, self._received))
 
     def _take_result(self, result: StepResult, out: list[OutEvent]) -> None:
-        if result.step != self._open_step:
+        standing = self._steps.close(result.step)
+        if standing in (Standing.UNKNOWN, Standing.STALE):
             return
-        self._open_step = None
-        if self._open_step_is_stale:
-            self._open_step_is_stale = False
-        elif any(not _is_finite(lane.gain_db) or not _is_finite(lane.state) for lane in result.lanes):
-            self._fail(result.step, out)
-        else:
-            self._pipeline.adopt(result.lanes)
-            if result.step == self._n_steps_rendered:
-                gains = {lane.lane: lane.gain_db for lane in result.lanes}
-                self._answers.push(self._pipeline.render(gains), result.timing)
-                self._counters.add(steps=1)
-                self._n_steps_rendered += 1
-        self._advance(out)
+        if any(not _is_finite(lane.gain_db) or not _is_finite(lane.state) for lane in result.lanes):
+            self._fail(standing, out)
+            return
+        self._pipeline.adopt(result.lanes)
+        if standing is Standing.IN_TIME:
+            gains = {lane.lane: lane.gain_db for lane in result.lanes}
+            self._answers.push(self._pipeline.render(gains), result.timing)
+            self._steps.n_rendered += 1
+            self._counters.add(steps=1)
 
     def _take_miss(self, missed: StepMissed, out: list[OutEvent]) -> None:
         if missed.reason is Miss.FAILED:
-            if missed.step != self._open_step:
-                return
-            self._open_step = None
-            if self._open_step_is_stale:
-                self._open_step_is_stale = False
-            else:
-                self._fail(missed.step, out)
+            self._fail(self._steps.close(missed.step), out)
             return
-        while self._n_steps_rendered <= missed.step and (self._pipeline.is_prepared or self._steps):
+        while self._steps.n_rendered <= missed.step and self._is_prepared(out):
             self._skip(Miss.LATE, out)
 
-    def _fail(self, step: int, out: list[OutEvent]) -> None:
-        self._pipeline.restart_states()
-        if step == self._n_steps_rendered:
+    def _fail(self, standing: Standing, out: list[OutEvent]) -> None:
+        if standing in (Standing.IN_TIME, Standing.OVERDUE):
+            self._pipeline.restart_states()
+        if standing is Standing.IN_TIME:
             self._skip(Miss.FAILED, out)
 
     def _skip(self, miss: Miss, out: list[OutEvent]) -> None:
-        """Renders the next step without the model."""
-        if not self._pipeline.is_prepared:
-            self._prepare(out)
+        """Renders the prepared step without the model."""
         self._answers.push(self._pipeline.render({}, miss), Timing())
         is_late = miss is Miss.LATE
         self._counters.add(steps=1, late_steps=int(is_late), failed_steps=int(not is_late))
         kind, what = (NoticeKind.STEP_LATE, "came late") if is_late else (NoticeKind.STEP_FAILED, "failed")
-        message = f"model step {self._n_steps_rendered} {what}; the delayed input is played instead"
+        message = f"model step {self._steps.n_rendered} {what}; the delayed input is played instead"
         out.append(self._notice(kind, message))
-        self._n_steps_rendered += 1
+        self._steps.n_rendered += 1
 
     def _advance(self, out: list[OutEvent]) -> None:
         """Answers what can be answered, then asks for the next step."""
@@ -294,15 +261,19 @@ class Session:
             is_drained = AudioFlag.TAIL in owed.flags
         if is_drained:
             self._end_drain(out)
-        if self._open_step is None and self._steps:
-            self._prepare(out)
-            self._open_step = self._n_steps_rendered
-            out.append(StepRequest(step=self._open_step, lanes=self._pipeline.requests()))
+        if self._steps.can_open and self._is_prepared(out):
+            out.append(StepRequest(step=self._steps.open(), lanes=self._pipeline.requests()))
 
-    def _prepare(self, out: list[OutEvent]) -> None:
-        notices = self._pipeline.prepare(self._steps.popleft())
-        self._counters.add(style_changes=len(notices))
-        out.extend(notices)
+    def _is_prepared(self, out: list[OutEvent]) -> bool:
+        """Whether a step can be rendered; prepares the next one if it is whole."""
+        if not self._pipeline.is_prepared:
+            step = self._steps.take()
+            if step is None:
+                return False
+            notices = self._pipeline.prepare(step)
+            self._counters.add(style_changes=len(notices))
+            out.extend(notices)
+        return True
 
     def _drain(self, event: Flush | Finish | None, restart_at: int) -> None:
         """Pushes everything out by silence; ``None`` is a gap, whose tail nobody hears."""
@@ -332,10 +303,9 @@ class Session:
             self._held.clear()
             return
         self._received = self._restart_at
-        self._framer.reset()
+        self._steps.restart()
         self._answers.restart()
         self._pipeline.restart(self._restart_at)
-        self._open_step_is_stale = self._open_step is not None
 
     def _restart_behind_gap(self, event: AudioIn, gap: int, out: list[OutEvent]) -> None:
         message = f"{gap} samples are missing before sample {event.first_sample}; the stream begins anew there"
@@ -352,11 +322,9 @@ class Session:
         self._answers.owe(OwedBlock(n_samples=gap, first_sample=self._received, sequence=0, is_discarded=True))
         self._push(np.zeros((self._format.n_channels, gap), np.float32))
 
-    def _push(self, block: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+    def _push(self, block: Audio) -> None:
         self._received += block.shape[1]
-        steps = list(self._framer.push(block))
-        self._steps.extend(steps)
-        self._n_steps_complete += len(steps)
+        self._steps.push(block)
 
     def _hold(self, event: InEvent) -> None:
         if len(self._held) >= MAX_HELD_EVENTS:
@@ -368,7 +336,7 @@ class Session:
         self._held.append(event)
 
     def _check_backlog(self, n_new: int) -> None:
-        waiting = len(self._steps) * self._pipeline.step_samples + self._n_held_samples + n_new
+        waiting = self._steps.n_waiting_samples + self._n_held_samples + n_new
         if waiting > self._max_backlog_samples:
             seconds = self._max_backlog_samples / self._format.sample_rate_hz
             raise AudioTooFast(
@@ -407,19 +375,6 @@ def _signal(event: AudioIn | Control | ChangeStyle | ChangeBundle | Flush | Fini
             return Signal.FINISH
         case _:
             return Signal.CONTROL
-
-
-def _mismatch(vector: StyleVector, model: ModelFacts) -> str:
-    """Why a style cannot play on a bundle; empty where it can."""
-    if vector.bundle_digest != model.digest:
-        return (
-            f"expected a style learned for bundle {model.name!r}, got {vector.name!r} of another bundle; learn it again"
-        )
-    if len(vector.values) != model.n_style:
-        return (
-            f"expected a style of {model.n_style} values, got {len(vector.values)} in {vector.name!r}; learn it again"
-        )
-    return ""
 
 
 def _is_finite(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> bool:
