@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,12 @@ def test_excitations_through_gains_keep_the_laws_of_a_stream(case: laws.Case) ->
     laws.finite_for_extremes(make, case.n_channels)
 
 
+@pytest.mark.parametrize("make_processor", [ceiling, transform_and_back, excitations_through_gains, delay_line])
+def test_eight_channels_stream_as_they_render(make_processor: Callable[[laws.Case], laws.Make]) -> None:
+    case = laws.Case(block_samples=laws.RANDOM, sample_rate_hz=48000, n_channels=8)
+    laws.streaming_equals_offline(make_processor(case), laws.music(8, 12000), case.block_samples)
+
+
 @pytest.mark.parametrize("rate_hz", laws.RATES_HZ)
 def test_the_stream_latency_formula_is_what_an_impulse_measures(rate_hz: int) -> None:
     geometry = StftGeometry.for_rate(rate_hz)
@@ -106,6 +114,6 @@ def test_the_stream_latency_formula_is_what_an_impulse_measures(rate_hz: int) ->
 
 
 @pytest.mark.parametrize("make_processor", [ceiling, transform_and_back, excitations_through_gains, delay_line])
-def test_a_denormal_tail_takes_no_longer_than_sound(make_processor: object) -> None:
+def test_a_denormal_tail_takes_no_longer_than_sound(make_processor: Callable[[laws.Case], laws.Make]) -> None:
     case = laws.Case(block_samples=1024, sample_rate_hz=48000, n_channels=2)
-    laws.denormals_cost_no_more(make_processor(case), case.n_channels)  # type: ignore[operator]
+    laws.denormals_cost_no_more(make_processor(case), case.n_channels)

@@ -18,9 +18,10 @@ from deepmusic.dsp.windows import StftGeometry, analysis_window, bin_frequencies
 MIN_HALF_WIDTH_HZ = 35.0
 """Smallest half width of a band: one and a half bins of 23.4 Hz, so that no band falls between two bins."""
 
-_COLUMNS_A_BLOCK = 12
-# A block's product of (16, 400) x (400, 12) stays under the size at which OpenBLAS wakes its other threads, whose
-# spinning costs more than they save.
+_ENTRIES_A_BLOCK = 4096
+_ROWS_A_PRODUCT = 16
+# A product of 16 rows with a block of 4096 entries stays well under the 2**18 multiplications from which on OpenBLAS
+# wakes its other threads; on a busy machine waiting for them took up to 20 ms (measured).
 
 _NEPER_PER_DB = np.log(10.0) / 20.0
 
@@ -92,11 +93,11 @@ class BandedMatrix:
     def __init__(self, matrix: npt.NDArray[np.float32]) -> None:
         self._n_out = matrix.shape[1]
         self._blocks: list[tuple[slice, slice, npt.NDArray[np.float32]]] = []
-        for first in range(0, self._n_out, _columns(matrix)):
-            columns = slice(first, min(first + _columns(matrix), self._n_out))
-            used = np.flatnonzero(matrix[:, columns].any(axis=1))
-            rows = slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 1)
+        first = 0
+        while first < self._n_out:
+            rows, columns = _block(matrix, first)
             self._blocks.append((rows, columns, np.ascontiguousarray(matrix[rows, columns])))
+            first = columns.stop
 
     def multiply(
         self, rows: npt.NDArray[np.float32], out: npt.NDArray[np.float32] | None = None
@@ -104,8 +105,10 @@ class BandedMatrix:
         """float32 ``(n, n_in)`` to ``(n, n_out)``; into ``out`` where it is given."""
         if out is None:
             out = np.empty((rows.shape[0], self._n_out), np.float32)
-        for used, columns, block in self._blocks:
-            np.matmul(rows[:, used], block, out=out[:, columns])
+        for first in range(0, rows.shape[0], _ROWS_A_PRODUCT):
+            some, result = rows[first : first + _ROWS_A_PRODUCT], out[first : first + _ROWS_A_PRODUCT]
+            for used, columns, block in self._blocks:
+                np.matmul(some[:, used], block, out=result[:, columns])
         return out
 
 
@@ -223,8 +226,19 @@ def channel_power(spectra: Spectra) -> npt.NDArray[np.float32]:
     return power.mean(axis=-3, dtype=np.float32)
 
 
-def _columns(matrix: npt.NDArray[np.float32]) -> int:
-    return max(_COLUMNS_A_BLOCK, matrix.shape[1] * _COLUMNS_A_BLOCK // max(1, min(matrix.shape)))
+def _block(matrix: npt.NDArray[np.float32], first: int) -> tuple[slice, slice]:
+    """Rows and columns of the largest block from column ``first`` on that has at most ``_ENTRIES_A_BLOCK`` entries."""
+    low, high = matrix.shape[0], 1
+    last = first
+    while last < matrix.shape[1]:
+        used = np.flatnonzero(matrix[:, last])
+        if used.size:
+            wider = min(low, int(used[0])), max(high, int(used[-1]) + 1)
+            if last > first and (wider[1] - wider[0]) * (last + 1 - first) > _ENTRIES_A_BLOCK:
+                break
+            low, high = wider
+        last += 1
+    return slice(min(low, high - 1), high), slice(first, last)
 
 
 def _mel(frequency_hz: float) -> float:

@@ -41,9 +41,9 @@ _PHASE_1 = (
 )
 _PHASES = (_PHASE_0, _PHASE_1, _PHASE_1[::-1], _PHASE_0[::-1])  # BS.1770-4 annex 2, table
 _TAPS = np.array([phase[::-1] for phase in _PHASES], np.float32)  # (phase, tap), oldest sample first
-_PIECE_SAMPLES = 1024
+_PIECE_COLUMNS = 4096
 _TILE = 64
-# Readings of one matrix product, and what its columns are padded to: large products and the edges of a matrix take
+# Columns of one matrix product, and what they are padded to: large products and the edges of a matrix take
 # other code in BLAS, which rounds differently, and a reading must not depend on the block it came in.
 
 N_TAPS = len(_PHASE_0)
@@ -79,8 +79,9 @@ def peak_readings(samples: Audio, factor: int) -> npt.NDArray[np.float32]:
     readings = np.abs(samples[:, at : at + n_readings]).max(axis=0)
     if factor == 1:
         return readings
-    for first in range(0, n_readings, _PIECE_SAMPLES):
-        piece = readings[first : first + _PIECE_SAMPLES]
+    n_piece = max(_TILE, _PIECE_COLUMNS // samples.shape[0])
+    for first in range(0, n_readings, n_piece):
+        piece = readings[first : first + n_piece]
         between = _oversampled_peak(samples[:, first : first + len(piece) + N_TAPS - 1], _TAPS[:: 4 // factor])
         np.maximum(piece, between, out=piece)
     return readings
