@@ -56,14 +56,23 @@ class SignalPath(nn.Module):
         power = spectra.real.square() + spectra.imag.square()
         return torch.sqrt(power @ self.to_bands * self.power_scale + 1e-20)
 
-    def excite(self, audio: Tensor, generator: torch.Generator | None = None) -> Excitations:
-        """The excitation bank of mono audio (batch, samples); samples a multiple of four hops."""
+    def excite(
+        self, audio: Tensor, generator: torch.Generator | None = None, noise: Tensor | None = None
+    ) -> Excitations:
+        """The excitation bank of mono audio.
+
+        Args:
+            audio: (batch, samples), samples a multiple of four hops.
+            generator: Source of the noise; torch's own by default.
+            noise: Unit Gaussian noise (batch, samples) to take instead: the runtime's gives the runtime's spectra.
+        """
+        if noise is None:
+            noise = torch.randn(audio.shape, generator=generator, device=audio.device)
         envelope = self._envelope(audio)
         unit = audio / envelope
         odd = envelope * torch.tanh(3.0 * unit)
         even = envelope * (torch.abs(torch.tanh(2.0 * unit)) - 0.6)
-        noise = envelope * torch.randn(audio.shape, generator=generator, device=audio.device)
-        spectra = self.spectra(torch.stack([audio, odd, even, noise], dim=1))
+        spectra = self.spectra(torch.stack([audio, odd, even, envelope * noise], dim=1))
         spectra[:, 1:3, :, 0] = 0
         bands = self.band_magnitudes(spectra[:, :3]).transpose(1, 2)
         return Excitations(spectra, bands)
