@@ -1,7 +1,6 @@
 """Loudness match and true-peak ceiling of the wet signal.
 
-Both act on the wet alone, before it meets the dry. Their constants are choices of taste within the standards' measures;
-each says so.
+Both act on the wet alone, before it meets the dry.
 """
 
 from __future__ import annotations
@@ -23,6 +22,10 @@ from deepmusic.dsp.true_peak import (
 from deepmusic.dsp.windows import StftGeometry
 
 __all__ = ["KWeighting", "LoudnessMatch", "TruePeakCeiling", "lookahead_samples", "true_peak_dbtp"]
+
+_UNITS_PER_DB = 2**20
+_NEPER_PER_DB = float(np.log(10.0) / 20.0)
+_MARGIN_SAMPLES = 6  # half of the true-peak filter: the gain is as low all over the samples that a reading looks at
 
 
 class LoudnessMatch:
@@ -199,11 +202,6 @@ class TruePeakCeiling:
 def lookahead_samples(sample_rate_hz: int) -> int:
     """Look-ahead of the ceiling: 64 samples up to 50 kHz (1.3 ms at 48), and the same time at higher rates."""
     return 64 if sample_rate_hz <= 50_000 else 128 if sample_rate_hz <= 100_000 else 256
-
-
-_UNITS_PER_DB = 2**20
-_NEPER_PER_DB = float(np.log(10.0) / 20.0)
-_MARGIN_SAMPLES = 6  # half of the true-peak filter: the gain is as low all over the samples that a reading looks at
 
 
 def _trailing_max(values: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
