@@ -29,8 +29,8 @@ ODD_DRIVE = 3.0
 EVEN_DRIVE = 2.0
 EVEN_OFFSET = 0.6
 # odd = tanh(3u), even = |tanh(2u)| - 0.6 of the level-free content u. They are part of what a bundle was trained on: a
-# change here wants new bundles. The offset takes most of the mean away (0.66 for Laplacian u, 0.74 for Gaussian), so that
-# what leaks from bin 0 into its neighbours stays small.
+# change here wants new bundles. The offset takes most of the mean away (0.66 for Laplacian u, 0.74 for Gaussian), so
+# that what leaks from bin 0 into its neighbours stays small.
 
 QUIETEST_SAMPLE = 1e-10
 """Samples of the wet path below this (-200 dBFS) count as 0: their spectra would be denormal, and slow."""
