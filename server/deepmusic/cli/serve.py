@@ -1,0 +1,119 @@
+"""``deepmusic serve``: the server, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepmusic.config import DEVICES, Address, ServerConfig, read_config
+from deepmusic.errors import BadConfig
+
+Subparsers = argparse._SubParsersAction  # pyright: ignore[reportPrivateUsage]  # argparse has no public name for it
+
+if TYPE_CHECKING:
+    from deepmusic.app.server import ServerFacts
+
+
+def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    """Adds the verb and its flags."""
+    parser = subparsers.add_parser(
+        "serve",
+        help="serve streams over gRPC",
+        description="Serves streams over gRPC, on loopback unless told otherwise, until SIGINT or SIGTERM.",
+    )
+    defaults = ServerConfig()
+    parser.add_argument("--grpc", metavar="HOST:PORT", type=_address, help=f"address of gRPC (default {defaults.grpc})")
+    parser.add_argument(
+        "--http", metavar="HOST:PORT", type=_address, help="address of the page (accepted; not served yet)"
+    )
+    parser.add_argument("--osc", metavar="HOST:PORT", type=_address, help="address of OSC (accepted; not served yet)")
+    parser.add_argument(
+        "--bundle", metavar="NAME", help=f"bundle of streams that name none (default {defaults.bundle})"
+    )
+    parser.add_argument("--device", choices=DEVICES, help="where models run (default auto)")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file; flags override what it says")
+    parser.add_argument("--threads", metavar="N", type=int, help="threads that run models (default 1)")
+    parser.add_argument("--max-streams", metavar="N", type=int, help=f"streams at a time ({defaults.max_streams})")
+    parser.add_argument("--bundles", metavar="FOLDER", help="folder of further bundles")
+    parser.add_argument("--styles", metavar="FOLDER", help="folder of the styles")
+    parser.add_argument("--reflection", action="store_true", default=None, help="let grpcurl and the like look around")
+    parser.add_argument("--tls-certificate", metavar="PEM", help="certificate chain; encrypts, with --tls-key")
+    parser.add_argument("--tls-key", metavar="PEM", help="the certificate's key")
+    parser.add_argument("--json", action="store_true", help="print one JSON line on stdout once the server is ready")
+    parser.set_defaults(run=run)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(Address.parse(text, field="the address"))
+    except BadConfig as error:
+        raise argparse.ArgumentTypeError(error.message) from None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serves; returns 0 after a stop that was asked for.
+
+    Raises:
+        DeepmusicError: The configuration is wrong or the address is taken.
+    """
+    config = ServerConfig() if args.config is None else read_config(args.config)
+    names = ("grpc", "http", "osc", "bundle", "device", "threads", "max_streams", "bundles", "styles", "reflection")
+    given = {name: getattr(args, name) for name in (*names, "tls_certificate", "tls_key")}
+    config = config.changed({name: value for name, value in given.items() if value is not None})
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, in our words
+    asyncio.run(_serve(config, as_json=args.json))
+    return 0
+
+
+async def _serve(config: ServerConfig, *, as_json: bool) -> None:
+    from deepmusic.app.server import Server  # onnxruntime and grpc take a second: not before they are needed
+
+    server = Server(config)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        _on_signal(loop, number, stopping)
+    try:
+        facts = await server.start()
+        _report(facts, as_json=as_json)
+        await stopping.wait()
+        print("stopping; open streams may finish (once more to stop at once)", file=sys.stderr, flush=True)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    finally:
+        await server.stop()
+
+
+def _on_signal(loop: asyncio.AbstractEventLoop, number: signal.Signals, stopping: asyncio.Event) -> None:
+    try:
+        loop.add_signal_handler(number, stopping.set)
+    except NotImplementedError:  # Windows
+
+        def stop(number: int, frame: object) -> None:
+            loop.call_soon_threadsafe(stopping.set)
+
+        signal.signal(number, stop)
+
+
+def _report(facts: ServerFacts, *, as_json: bool) -> None:
+    for note in facts.notes:
+        print(f"note: {note}", file=sys.stderr)
+    security = "with TLS" if facts.is_encrypted else "plain text"
+    model = f"{facts.bundle} ({facts.precision} on {facts.provider})" if facts.provider else f"{facts.bundle} (missing)"
+    print(f"deepmusic serves gRPC at {facts.grpc}, {security}; bundle {model}", file=sys.stderr, flush=True)
+    if as_json:
+        line: dict[str, Any] = {
+            "ready": True,
+            "grpc": facts.grpc,
+            "tls": facts.is_encrypted,
+            "bundle": facts.bundle,
+            "provider": facts.provider,
+            "precision": facts.precision,
+        }
+        print(json.dumps(line), flush=True)

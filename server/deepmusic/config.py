@@ -1,0 +1,169 @@
+"""The server's configuration: defaults, then a TOML file, then the command line.
+
+A file has these keys at its top level and no others::
+
+    grpc = "127.0.0.1:50051"
+    bundle = "live"
+    device = "auto"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from deepmusic.errors import BadConfig
+
+Device = Literal["auto", "cpu", "cuda"]
+
+DEVICES: Final[tuple[Device, ...]] = ("auto", "cpu", "cuda")
+MAX_CONFIG_BYTES: Final = 64 * 1024
+HIGHEST_PORT: Final = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where to listen."""
+
+    host: str
+    """A name or an IP address; IPv6 without brackets."""
+    port: int
+    """0 to 65535; 0 takes a free one."""
+
+    @classmethod
+    def parse(cls, text: str, *, field: str) -> Self:
+        """The address of "HOST:PORT"; IPv6 hosts stand in brackets.
+
+        Raises:
+            BadConfig: It is none.
+        """
+        host, _, port = text.rpartition(":")
+        is_number = port.isascii() and port.isdecimal() and len(port) <= len(str(HIGHEST_PORT))
+        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        if not bare or not is_number or int(port) > HIGHEST_PORT or (":" in bare and bare == host):
+            raise BadConfig(
+                f"expected HOST:PORT for {field}, got {text[:80]!r}; for example 127.0.0.1:50051", field=field
+            )
+        return cls(host=bare, port=int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """What a server is told at its start.
+
+    Raises:
+        BadConfig: A value is out of its range.
+    """
+
+    grpc: str = "127.0.0.1:50051"
+    """Address of the gRPC services, HOST:PORT."""
+    http: str = "127.0.0.1:8080"
+    """Address of the page; not served yet."""
+    osc: str = "127.0.0.1:9000"
+    """Address of OSC; not served yet."""
+    bundle: str = "live"
+    """Bundle of streams that name none."""
+    device: Device = "auto"
+    """Where models run."""
+    threads: int = 1
+    """Threads that run model steps, 1 to 64; a core each."""
+    max_streams: int = 64
+    """Streams at a time, 1 to 4096."""
+    idle_limit_s: float = 60.0
+    """Seconds without a message after which a stream ends, 0.1 to 86400."""
+    grace_s: float = 5.0
+    """Seconds that open streams get to finish when the server stops, 0 to 600."""
+    bundles: str = ""
+    """Folder of further bundles; empty for the user's own."""
+    styles: str = ""
+    """Folder of the styles; empty for the user's own."""
+    reflection: bool = False
+    """Whether tools such as grpcurl may ask for the services."""
+    tls_certificate: str = ""
+    """PEM file with the certificate chain; empty for plain text."""
+    tls_key: str = ""
+    """PEM file with the certificate's key."""
+
+    def __post_init__(self) -> None:
+        for name in ("grpc", "http", "osc"):
+            Address.parse(getattr(self, name), field=name)
+        if self.device not in DEVICES:
+            raise BadConfig(f"expected device auto, cpu or cuda, got {self.device[:40]!r}", field="device")
+        for name, lowest, highest in (
+            ("threads", 1, 64),
+            ("max_streams", 1, 4096),
+            ("idle_limit_s", 0.1, 86400.0),
+            ("grace_s", 0.0, 600.0),
+        ):
+            if not lowest <= getattr(self, name) <= highest:
+                raise BadConfig(
+                    f"expected {name} between {lowest:g} and {highest:g}, got {getattr(self, name):g}", field=name
+                )
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise BadConfig(
+                "expected tls_certificate and tls_key together, got one of them; give both or none",
+                field="tls_key" if self.tls_certificate else "tls_certificate",
+            )
+
+    @property
+    def grpc_address(self) -> Address:
+        """Where the gRPC services listen."""
+        return Address.parse(self.grpc, field="grpc")
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """With other values for some fields.
+
+        Raises:
+            BadConfig: A key is unknown, or a value of the wrong type or out of its range.
+        """
+        fields: dict[str, object] = {f.name: getattr(type(self)(), f.name) for f in dataclasses.fields(self)}
+        for key, value in values.items():
+            if key not in fields:
+                raise BadConfig(f"unknown key {key[:40]!r} in the configuration; valid keys: {', '.join(fields)}")
+            wanted: type = type(fields[key])
+            if wanted is float and type(value) is int:
+                continue
+            if type(value) is not wanted:
+                raise BadConfig(
+                    f"expected {key} to be a {_TYPE_NAMES[wanted]}, got a {type(value).__name__}", field=key
+                )
+        return dataclasses.replace(self, **values)
+
+
+_TYPE_NAMES: Final[dict[type, str]] = {str: "string", int: "whole number", float: "number", bool: "true or false"}
+
+
+def read_config(path: Path) -> ServerConfig:
+    """The configuration of a TOML file.
+
+    Raises:
+        BadConfig: It cannot be read, is no TOML, or has unknown keys or wrong values.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise BadConfig(f"expected a configuration file at {path}, could not read one; mend --config") from error
+    if len(text) > MAX_CONFIG_BYTES:
+        raise BadConfig(f"expected {path} to have at most {MAX_CONFIG_BYTES} bytes, got more; is it the right file?")
+    try:
+        values = tomllib.loads(text.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadConfig(f'expected TOML in {path}, got something else; write lines such as device = "cpu"') from error
+    return ServerConfig().changed(values)
