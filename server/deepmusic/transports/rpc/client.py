@@ -149,7 +149,7 @@ class RpcClient:
 
         Args:
             name: Its name; empty for a temporary one, which gets one.
-            audio: float32 ``(channels, samples)``, at most 16 million samples over all channels.
+            audio: float32 ``(channels, samples)``, at most 20 million samples over all channels.
             sample_rate_hz: Rate of the recording.
             bundle: Whose encoder learns it; empty for the default one.
             temporary: Whether the server keeps it in memory only.

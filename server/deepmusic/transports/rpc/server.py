@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from deepmusic.errors import BadConfig, PortInUse
+from deepmusic.errors import PortInUse
 from deepmusic.transports.rpc.interceptors import ErrorMapping
 from deepmusic.transports.rpc.model_service import ModelService
 from deepmusic.transports.rpc.options import SERVER_OPTIONS
@@ -55,7 +55,7 @@ class TlsFiles:
 
 
 class RpcServer:
-    """Serves the three services at one address. All methods are [loop].
+    """Serves the three services at one address. All methods are [loop], its making too.
 
     Args:
         opener: Opens sessions.
@@ -133,15 +133,3 @@ class RpcServer:
         await self._health.enter_graceful_shutdown()
         self.transfers.go_away()
         await self._server.stop(grace_s)
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of "HOST:PORT"; IPv6 hosts stand in brackets.
-
-    Raises:
-        BadConfig: It is neither.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
-        raise BadConfig(f"expected HOST:PORT, got {address[:80]!r}; for example 127.0.0.1:50051", field="address")
-    return host, int(port)

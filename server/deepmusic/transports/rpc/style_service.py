@@ -21,8 +21,8 @@ from deepmusic.v1 import style_service_pb2, style_service_pb2_grpc
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
-MAX_UPLOAD_VALUES = 16_000_000
-"""Samples of an upload over all channels, 64 MB as float32: 2.8 minutes of stereo at 48 kHz. The learner looks at 96 s
+MAX_UPLOAD_VALUES = 20_000_000
+"""Samples of an upload over all channels, 80 MB as float32: 3.5 minutes of stereo at 48 kHz. The learner looks at 96 s
 of a recording at most, spread over its length, so that clients send excerpts of longer ones."""
 
 MAX_UPLOADS = 2

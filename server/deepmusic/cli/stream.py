@@ -1,0 +1,186 @@
+"""``deepmusic stream``: a file through a server, as a DAW would play it or as fast as it goes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepmusic.errors import RequestError
+
+if TYPE_CHECKING:
+    from deepmusic.audio import Audio
+    from deepmusic.transports.rpc.client import RpcClient
+
+Subparsers = argparse._SubParsersAction  # pyright: ignore[reportPrivateUsage]  # argparse has no public name for it
+
+DEFAULT_SERVER = "127.0.0.1:50051"
+DEFAULT_BLOCK_SAMPLES = 512
+"""What a DAW often has."""
+MOST_BLOCK_SAMPLES = 16384
+RESAMPLED_RATE_HZ = 48000
+"""Rate at which files are streamed whose own rate no stream has."""
+
+
+def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    """Adds the verb and its flags."""
+    parser = subparsers.add_parser(
+        "stream",
+        help="send a file through a server",
+        description="Sends a file through a server and writes what comes back, without the latency: float32 WAV.",
+    )
+    parser.add_argument("input", metavar="IN", type=Path, help="the recording to send")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="the .wav file to write")
+    parser.add_argument(
+        "--style", metavar="NAME|FILE", required=True, help="a style of the server, or a recording to learn one from"
+    )
+    parser.add_argument("--server", metavar="HOST:PORT", default=DEFAULT_SERVER, help=f"default {DEFAULT_SERVER}")
+    parser.add_argument(
+        "--pace", choices=("live", "fast"), default="fast", help="in real time, or as fast as it goes (default)"
+    )
+    parser.add_argument("--block", metavar="N", type=_block_samples, default=DEFAULT_BLOCK_SAMPLES, help="samples")
+    parser.add_argument("--deadline", metavar="N", type=int, default=0, help="live: cushion in samples (0: one step)")
+    parser.add_argument("--strength", metavar="0..1", type=float, help="how much of the style is heard (default 1)")
+    parser.add_argument("--bundle", metavar="NAME", default="", help="bundle (default: the server's)")
+    parser.add_argument("--tls-root", metavar="PEM", type=Path, help="who signed the server's certificate; encrypts")
+    parser.add_argument("--json", action="store_true", help="print one JSON line on stdout at the end")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Streams the file; returns 0 when the output is there.
+
+    Raises:
+        DeepmusicError: The file, the style or the server is not to be had.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, in our words
+    asyncio.run(_stream(args))
+    return 0
+
+
+async def _stream(args: argparse.Namespace) -> None:
+    from deepmusic.audio import SUPPORTED_RATES_HZ, AudioFormat
+    from deepmusic.dsp.resample import resample
+    from deepmusic.session.config import Setting
+    from deepmusic.transports.file.reader import read_audio
+    from deepmusic.transports.file.writer import AudioWriter, encoding_for
+    from deepmusic.transports.rpc.client import RpcClient
+    from deepmusic.transports.rpc.playback import play_through
+    from deepmusic.transports.wire.messages import StreamConfig, StyleShare
+
+    encoding = encoding_for(args.output, as_float=True)
+    root_certificates = _read_pem(args.tls_root) if args.tls_root else None
+    content, file_rate_hz = await asyncio.to_thread(read_audio, args.input)
+    rate_hz = file_rate_hz if file_rate_hz in SUPPORTED_RATES_HZ else RESAMPLED_RATE_HZ
+    sent = content if rate_hz == file_rate_hz else resample(content, file_rate_hz, rate_hz)
+    async with RpcClient(args.server, root_certificates=root_certificates) as client, _style(client, args) as style:
+        config = StreamConfig(
+            audio_format=AudioFormat(sample_rate_hz=rate_hz, n_channels=content.shape[0]),
+            styles=(StyleShare(name=style),),
+            bundle=args.bundle,
+            nominal_block_samples=args.block,
+            settings=() if args.strength is None else (Setting(name="strength", value=args.strength),),
+            deadline_samples=args.deadline if args.pace == "live" else None,
+        )
+        played = await play_through(client, config, sent, block_samples=args.block)
+    result = played.audio
+    if rate_hz != file_rate_hz:
+        result = _fitted(resample(result, rate_hz, file_rate_hz), content.shape[1])
+    with AudioWriter(
+        args.output,
+        encoding=encoding,
+        sample_rate_hz=file_rate_hz,
+        n_channels=content.shape[0],
+        n_samples=content.shape[1],
+    ) as writer:
+        writer.write(result)
+        writer.commit()
+    for kind, n_events in sorted(played.n_events.items()):
+        print(f"note: {n_events} x {kind}", file=sys.stderr)
+    print(f"wrote {args.output}: {content.shape[1]} samples, rtf {played.rtf:.3f}", file=sys.stderr)
+    if args.json:
+        line = {
+            "samples_in": content.shape[1],
+            "samples_out": result.shape[1],
+            "late_blocks": played.late_blocks,
+            "dry_blocks": played.dry_blocks,
+            "latency_samples": played.ready.latency_samples,
+            "bundle": played.ready.bundle,
+            "precision": played.ready.precision,
+            "provider": played.ready.provider,
+            "rtf": round(played.rtf, 6),
+        }
+        print(json.dumps(line), flush=True)
+
+
+@asynccontextmanager
+async def _style(client: RpcClient, args: argparse.Namespace) -> AsyncIterator[str]:
+    """The name of the style on the server: a file is uploaded as a temporary one, and removed in the end."""
+    path = Path(args.style)
+    if not path.is_file():  # noqa: ASYNC240 (one look, before anything runs)
+        if path.suffix and len(path.parts) > 1:
+            raise RequestError(f"expected a style's name or a recording, found no file at {args.style}")
+        yield args.style
+        return
+    pieces, rate_hz = await asyncio.to_thread(_excerpts, path)
+    listing = await client.create_style("", pieces, rate_hz, bundle=args.bundle, temporary=True)
+    try:
+        yield listing.name
+    finally:
+        await client.delete_style(listing.name)
+
+
+def _excerpts(path: Path) -> tuple[Audio, int]:
+    """What a style is learned from, in a row, and its rate: all of a short recording, excerpts of a long one."""
+    import numpy as np
+
+    from deepmusic.styles.source import SourceCollector, SourceSurvey
+    from deepmusic.transports.file.reader import AudioReader
+
+    with AudioReader(path) as reader:
+        rate_hz = reader.info.sample_rate_hz
+        survey = SourceSurvey(rate_hz)
+        for block in _finite(reader.blocks()):
+            survey.add(block)
+    collector = SourceCollector(survey.spans(), rate_hz)
+    with AudioReader(path) as reader:
+        for block in _finite(reader.blocks()):
+            collector.add(block)
+            if collector.is_complete:
+                break
+    return np.concatenate(collector.source().pieces, axis=1), rate_hz
+
+
+def _finite(blocks: Iterator[Audio]) -> Iterator[Audio]:
+    from deepmusic.audio import replace_non_finite
+
+    for block in blocks:
+        yield replace_non_finite(block)[0]
+
+
+def _fitted(audio: Audio, n_samples: int) -> Audio:
+    """Exactly so many samples: resampling there and back may round the length by one."""
+    import numpy as np
+
+    missing = max(0, n_samples - audio.shape[1])
+    return np.ascontiguousarray(np.pad(audio[:, :n_samples], ((0, 0), (0, missing))))
+
+
+def _read_pem(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"expected a PEM file at {path}, could not read one; mend --tls-root") from error
+
+
+def _block_samples(text: str) -> int:
+    n_samples = int(text) if text.isascii() and text.isdecimal() else 0
+    if not 1 <= n_samples <= MOST_BLOCK_SAMPLES:
+        raise argparse.ArgumentTypeError(f"expected 1 to {MOST_BLOCK_SAMPLES} samples, got {text[:20]!r}")
+    return n_samples
