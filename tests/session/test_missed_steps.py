@@ -181,3 +181,9 @@ def test_a_stream_whose_last_steps_are_late_still_finishes():
     assert not [out for out in outs if isinstance(out, Summary)]
     outs = stream.receive(StepMissed(step=stream.n_steps_complete - 1, reason=Miss.LATE))
     assert isinstance(outs[-1], Summary)
+
+
+def test_misses_are_told_at_most_once_a_second():
+    heard = play_missing(session(), streams.noise(3 * 48000), dict.fromkeys(range(200), Miss.LATE))
+    assert heard.of(Summary)[0].stats.late_steps >= 140
+    assert 3 <= len(heard.notices) <= 4

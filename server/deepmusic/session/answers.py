@@ -10,6 +10,8 @@ from deepmusic.dsp.framing import OutputFifo
 from deepmusic.session.events import AudioFlag, AudioOut, Timing
 from deepmusic.session.pipeline import RenderedStep
 
+_NO_TIMING = Timing()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwedBlock:
@@ -43,7 +45,7 @@ class Answers:
         self._fifo = OutputFifo(n_channels, max_samples=max_samples, silence_samples=step_samples - 1)
         self._silence_samples = step_samples - 1
         self._owed: deque[OwedBlock] = deque()  # bounded by the session's backlog: each holds at least a sample
-        self._runs: deque[tuple[int, AudioFlag, Timing]] = deque([(self._silence_samples, AudioFlag.NONE, Timing())])
+        self._runs: deque[tuple[int, AudioFlag, Timing]] = deque([(self._silence_samples, AudioFlag.NONE, _NO_TIMING)])
         self._n_given = 0
         self._runs_end = self._silence_samples
 
@@ -63,14 +65,14 @@ class Answers:
         while self._owed and self._fifo.n_available >= self._owed[0].n_samples:
             owed = self._owed.popleft()
             audio = self._fifo.pop(owed.n_samples)
-            flags, timing = self._fate_of(owed.n_samples)
+            flags, timing = self._fate_of(owed)
             yield (
                 owed,
                 AudioOut(
                     block=audio,
                     first_sample=owed.first_sample,
                     sequence=owed.sequence,
-                    flags=owed.flags | flags,
+                    flags=flags,
                     timing=timing,
                 ),
             )
@@ -79,20 +81,20 @@ class Answers:
         """Silence in front again; nothing is owed."""
         assert not self._owed, "blocks are owed"
         self._fifo.reset()
-        self._runs = deque([(self._silence_samples, AudioFlag.NONE, Timing())])
+        self._runs = deque([(self._silence_samples, AudioFlag.NONE, _NO_TIMING)])
         self._n_given, self._runs_end = 0, self._silence_samples
 
-    def _fate_of(self, n_samples: int) -> tuple[AudioFlag, Timing]:
-        """Flags of all runs that the next samples touch, and the times of the last of them."""
-        end = self._n_given + n_samples
-        self._n_given = end
-        all_flags, last = AudioFlag.NONE, Timing()
+    def _fate_of(self, owed: OwedBlock) -> tuple[AudioFlag, Timing]:
+        """Flags of the block and of all runs that its samples touch, and the times of the last of them."""
+        self._n_given += owed.n_samples
+        all_flags, last = owed.flags, _NO_TIMING
         while self._runs:
             run_end, flags, last = self._runs[0]
-            all_flags |= flags
-            if run_end > end:
+            if flags is not AudioFlag.NONE:  # operations on flags are slow, and most runs have none
+                all_flags |= flags
+            if run_end > self._n_given:
                 break
             self._runs.popleft()
-            if run_end == end:
+            if run_end == self._n_given:
                 break
         return all_flags, last

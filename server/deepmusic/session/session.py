@@ -90,7 +90,7 @@ class Session:
         self._restart_at = 0
         self._last_sequence = 0
         self._flags_of_next = AudioFlag.NONE
-        self._next_notice = 0
+        self._next_telling: dict[NoticeKind, int] = {}
         self._counters = Counters()
 
     @property
@@ -183,10 +183,8 @@ class Session:
         block, n_replaced = replace_non_finite(event.block)
         if n_replaced:
             self._counters.add(replaced_samples=n_replaced)
-            if self._received >= self._next_notice:
-                self._next_notice = self._received + self._format.sample_rate_hz
-                message = f"{n_replaced} samples were NaN or infinite and are taken as 0; look at what sends them"
-                out.append(self._notice(NoticeKind.NON_FINITE_REPLACED, message))
+            message = f"{n_replaced} samples were NaN or infinite and are taken as 0; look at what sends them"
+            self._tell_now_and_then(NoticeKind.NON_FINITE_REPLACED, message, out)
         self._last_sequence = event.sequence
         self._counters.add(blocks_in=1, samples_in=n_samples)
         self._answers.owe(
@@ -248,7 +246,7 @@ class Session:
         self._counters.add(steps=1, late_steps=int(is_late), failed_steps=int(not is_late))
         kind, what = (NoticeKind.STEP_LATE, "came late") if is_late else (NoticeKind.STEP_FAILED, "failed")
         message = f"model step {self._steps.n_rendered} {what}; the delayed input is played instead"
-        out.append(self._notice(kind, message))
+        self._tell_now_and_then(kind, message, out)
         self._steps.n_rendered += 1
 
     def _advance(self, out: list[OutEvent]) -> None:
@@ -258,7 +256,7 @@ class Session:
             if not owed.is_discarded:
                 out.append(audio)
                 self._count_sent(audio)
-            is_drained = AudioFlag.TAIL in owed.flags
+            is_drained = owed.flags is not AudioFlag.NONE and AudioFlag.TAIL in owed.flags
         if is_drained:
             self._end_drain(out)
         if self._steps.can_open and self._is_prepared(out):
@@ -344,14 +342,20 @@ class Session:
             )
 
     def _count_sent(self, audio: AudioOut) -> None:
+        self._counters.add(blocks_out=1, samples_out=audio.block.shape[1])
         flags = audio.flags
-        self._counters.add(
-            blocks_out=1,
-            samples_out=audio.block.shape[1],
-            late_blocks=int(AudioFlag.LATE in flags),
-            dry_blocks=int(AudioFlag.DRY in flags),
-            ceiling_blocks=int(AudioFlag.CEILING in flags),
-        )
+        if flags is not AudioFlag.NONE:  # operations on flags are slow, and blocks of 16 samples are many
+            self._counters.add(
+                late_blocks=int(AudioFlag.LATE in flags),
+                dry_blocks=int(AudioFlag.DRY in flags),
+                ceiling_blocks=int(AudioFlag.CEILING in flags),
+            )
+
+    def _tell_now_and_then(self, kind: NoticeKind, message: str, out: list[OutEvent]) -> None:
+        """Gives a notice of what may happen all the time, at most one a second of each kind."""
+        if self._received >= self._next_telling.get(kind, 0):
+            self._next_telling[kind] = self._received + self._format.sample_rate_hz
+            out.append(self._notice(kind, message))
 
     def _notice(self, kind: NoticeKind, message: str, name: str | None = None) -> Notice:
         return Notice(kind=kind, message=message, at_sample=self._received, name=name)
