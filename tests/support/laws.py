@@ -43,8 +43,11 @@ FAST_CASES = frozenset(
 EXACT = 0.0
 """Tolerance of processors that promise the same bits for every split."""
 
-DENORMAL_TIME_RATIO = 1.5
-"""1.2 is promised (denormal tail, 60 s); the rest is what a shared machine needs, even with the best of many runs."""
+DENORMAL_TIME_RATIO = 1.2
+"""As promised for a denormal tail of 60 s."""
+
+DENORMAL_TURNS = 1000
+"""Blocks that are timed at most: the best of so many is steady, even on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,18 +217,25 @@ def finite_for_extremes(make: Make, n_channels: int, n_samples: int = 6000) -> N
         assert np.isfinite(out).all(), f"{name} gives samples that are not finite"
 
 
-def denormals_cost_no_more(make: Make, n_channels: int, *, block_samples: int = 1024, n_rounds: int = 25) -> None:
-    """A tail that fades into denormal numbers takes no longer than noise of normal level."""
+def denormals_cost_no_more(make: Make, n_channels: int, *, block_samples: int = 1024) -> None:
+    """A tail that fades into denormal numbers takes no longer than noise of normal level.
+
+    The best time of each is compared, with both taken in turns; more turns are taken until they agree, so that only a
+    processor that is slow every time fails.
+    """
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((n_channels, block_samples)).astype(np.float32)
-    best = {}
-    for name, scale in (("normal", 1e-2), ("denormal", 1e-39)):
-        processor = make()
-        block = noise * np.float32(scale)
-        for _ in range(4 + 2 * processor.latency_samples // block_samples):  # past signals leave the state
-            processor.process(block)
-        best[name] = min(_seconds(processor, block) for _ in range(n_rounds))
-    assert best["denormal"] <= DENORMAL_TIME_RATIO * best["normal"], f"took {best} seconds"
+    normal, denormal = make(), make()
+    loud, tiny = noise * np.float32(1e-2), noise * np.float32(1e-39)
+    for _ in range(4 + 2 * normal.latency_samples // block_samples):  # past signals leave the state
+        denormal.process(tiny)
+    best_normal = best_denormal = float("inf")
+    for turn in range(DENORMAL_TURNS):
+        best_normal = min(best_normal, _seconds(normal, loud))
+        best_denormal = min(best_denormal, _seconds(denormal, tiny))
+        if turn >= 20 and best_denormal <= DENORMAL_TIME_RATIO * best_normal:
+            return
+    raise AssertionError(f"took {best_denormal:.2g} s where noise takes {best_normal:.2g} s")
 
 
 def hold_all(make: Make, case: Case, *, tolerance: float = EXACT, impulse_tolerance: float = EXACT) -> None:

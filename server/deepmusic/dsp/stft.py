@@ -35,8 +35,8 @@ class AnalysisStft:
         self._window = analysis_window(geometry)
         self._n_past = geometry.n_fft - geometry.hop
         self._history = np.zeros((n_channels, self._n_past + _FRAMES_A_TURN * geometry.hop), np.float32)
-        self._windowed = np.empty((n_channels, _FRAMES_A_TURN, geometry.n_fft), np.float32)
-        self._rows = max(1, _ROWS_A_BATCH // _FRAMES_A_TURN)
+        self._rows = min(n_channels, _ROWS_A_BATCH // _FRAMES_A_TURN)
+        self._windowed = np.empty((self._rows, _FRAMES_A_TURN, geometry.n_fft), np.float32)
 
     def process(self, step: Audio, out: Spectra | None = None) -> Spectra:
         """Spectra of the next ``k`` frames.
@@ -79,7 +79,7 @@ class AnalysisStft:
         )
         for low in range(0, self._n_channels, self._rows):
             high = min(low + self._rows, self._n_channels)
-            windowed = self._windowed[low:high, :k]
+            windowed = self._windowed[: high - low, :k]
             np.multiply(frames[low:high], self._window, out=windowed)
             np.fft.rfft(windowed, out=cast(Any, out[low:high]))
         history[:, : self._n_past] = history[:, n_new : n_new + self._n_past]
@@ -104,7 +104,7 @@ class SynthesisStft:
         # Hop j of a turn is [frame j-3 part 3] + [j-2 part 2] + [j-1 part 1] + [j part 0], always added in this order.
         self._sums = np.zeros((n_channels, _FRAMES_A_TURN + self._n_parts - 1, geometry.hop), np.float32)
         self._frames = np.empty((n_channels, _FRAMES_A_TURN, geometry.n_fft), np.float32)
-        self._rows = max(1, _ROWS_A_BATCH // _FRAMES_A_TURN)
+        self._rows = min(n_channels, _ROWS_A_BATCH // _FRAMES_A_TURN)
 
     @property
     def latency_samples(self) -> int:
