@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deepmusic.session.events import (
@@ -93,6 +93,7 @@ class Driver:
 
 
 @given(deeds)
+@example([("flush", 0), ("gap", 100_000), ("audio", 1)])
 def test_every_block_is_answered_once_whatever_happens(planned: list[tuple[str, int | str]]):
     driver = Driver()
     for what, value in planned:

@@ -311,7 +311,8 @@ class Session:
         self._state = next_state(self._state, Signal.FLUSH)
         self._flags_of_next = AudioFlag.DISCONTINUITY
         self._drain(None, event.first_sample)
-        self._hold(event)
+        self._held.appendleft(event)  # before what may wait already: it came first
+        self._n_held_samples += event.block.shape[1]
 
     def _fill_gap(self, gap: int, out: list[OutEvent]) -> None:
         self._counters.add(concealed_samples=gap)
