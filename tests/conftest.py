@@ -30,6 +30,10 @@ def a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory):
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
+        if sources := os.environ.get("PYTHONPATH"):  # processes that start in another folder have to find them too
+            patch.setenv(
+                "PYTHONPATH", os.pathsep.join(str(Path(entry).resolve()) for entry in sources.split(os.pathsep))
+            )
         for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
             patch.setenv(name, str(home / name.lower()))
         yield home
