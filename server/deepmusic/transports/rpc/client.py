@@ -60,6 +60,12 @@ CALL_TIMEOUT_S = 10.0
 LEARN_TIMEOUT_S = 120.0
 """Longest wait for a style to be learned."""
 
+# A write that fails because the server has ended the call makes grpc.aio report INTERNAL with this text, until the
+# server's own status has been read, which takes a moment.
+_WRITE_FAILED = "Internal error from Core"
+_STATUS_TRIES = 100
+_STATUS_WAIT_S = 0.01
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StyledAudio:
@@ -162,13 +168,16 @@ class RpcClient:
             temporary=temporary,
         )
 
-        async def parts() -> AsyncIterator[style_service_pb2.CreateStyleRequest]:
-            yield style_service_pb2.CreateStyleRequest(header=header)
+        call = self._styles.CreateStyle(timeout=LEARN_TIMEOUT_S)
+        try:
+            await call.write(style_service_pb2.CreateStyleRequest(header=header))
             for start in range(0, audio.shape[1], UPLOAD_SAMPLES):
                 pcm = codec.encode(audio[:, start : start + UPLOAD_SAMPLES])
-                yield style_service_pb2.CreateStyleRequest(pcm=pcm)
-
-        answer = await self._answer(self._styles.CreateStyle(parts(), timeout=LEARN_TIMEOUT_S))
+                await call.write(style_service_pb2.CreateStyleRequest(pcm=pcm))
+            await call.done_writing()
+            answer = await call
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            raise await _ended(call, self.address) from None
         return read_style_listing(answer.style)
 
     async def delete_style(self, name: str) -> None:
@@ -323,8 +332,17 @@ class TransferCall:
         return None if message is grpc.aio.EOF else read_response(message)
 
     async def _error(self) -> DeepmusicError:
-        code: grpc.StatusCode = await self._call.code()
-        if code is grpc.StatusCode.OK:
-            return StreamCancelled("expected nothing after finish, got another message; open another stream")
-        details, trailing = await self._call.details(), await self._call.trailing_metadata()
-        return error_of(code, details, trailing, address=self._address)
+        return await _ended(self._call, self._address)
+
+
+async def _ended(call: Any, address: str) -> DeepmusicError:
+    """Why a call that can no longer be written to or read from has ended."""
+    code, details = await call.code(), await call.details()
+    for _ in range(_STATUS_TRIES):
+        if details != _WRITE_FAILED:
+            break
+        await asyncio.sleep(_STATUS_WAIT_S)
+        code, details = await call.code(), await call.details()
+    if code is grpc.StatusCode.OK:
+        return StreamCancelled("expected nothing after finish, got another message; open another stream")
+    return error_of(code, details, await call.trailing_metadata(), address=address)
