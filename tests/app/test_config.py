@@ -1,0 +1,80 @@
+"""The configuration: what a file may say, and what it gets that says something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deepmusic.config import MAX_CONFIG_BYTES, Address, ServerConfig, read_config
+from deepmusic.errors import BadConfig
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    path = folder / "server.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path):
+    config = read_config(written(tmp_path, ""))
+    assert config == ServerConfig()
+    assert str(config.grpc_address) == "127.0.0.1:50051"
+    assert config.grpc_address.is_loopback
+
+
+def test_a_file_says_what_is_different(tmp_path: Path):
+    config = read_config(written(tmp_path, 'device = "cpu"\nthreads = 2\ngrace_s = 1\nreflection = true\n'))
+    assert config == ServerConfig(device="cpu", threads=2, grace_s=1, reflection=True)
+
+
+def test_an_unknown_key_is_refused_and_the_valid_ones_are_named(tmp_path: Path):
+    with pytest.raises(BadConfig, match=r"unknown key 'devise'.*valid keys: grpc, http, osc, bundle, device"):
+        read_config(written(tmp_path, 'devise = "cpu"'))
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('device = "tpu"', "device"),
+        ("device = 1", "device"),
+        ('threads = "2"', "threads"),
+        ("threads = 0", "threads"),
+        ("threads = true", "threads"),
+        ("threads = 1.5", "threads"),
+        ("max_streams = 5000", "max_streams"),
+        ("grace_s = -1", "grace_s"),
+        ("idle_limit_s = nan", "idle_limit_s"),
+        ('grpc = "50051"', "grpc"),
+        ('grpc = "localhost:99999"', "grpc"),
+        ('grpc = "::1:50051"', "grpc"),
+        ('osc = ":9000"', "osc"),
+        ('tls_certificate = "a.pem"', "tls_key"),
+        ('tls_key = "a.pem"', "tls_certificate"),
+    ],
+)
+def test_a_wrong_value_names_its_key(tmp_path: Path, text: str, field: str):
+    with pytest.raises(BadConfig) as refused:
+        read_config(written(tmp_path, text))
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("text", ["device = ", b"\xff\xfe", "#" * (MAX_CONFIG_BYTES + 1)], ids=["cut", "bytes", "long"])
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, text: str | bytes):
+    with pytest.raises(BadConfig):
+        read_config(written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path):
+    with pytest.raises(BadConfig, match="--config"):
+        read_config(tmp_path / "nothing.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_loopback"),
+    [("127.0.0.1:1", True), ("localhost:1", True), ("[::1]:1", True), ("0.0.0.0:1", False), ("studio:1", False)],
+)
+def test_an_address_knows_who_can_reach_it_and_reads_back(text: str, is_loopback: bool):
+    address = Address.parse(text, field="grpc")
+    assert address.is_loopback is is_loopback
+    assert str(address) == text

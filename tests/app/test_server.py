@@ -1,0 +1,150 @@
+"""The whole server in this process: real bundles, a real library of styles, from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepmusic.app.server import Server, ServerFacts
+from deepmusic.app.shelves import MAX_TEMPORARY_STYLES
+from deepmusic.config import ServerConfig
+from deepmusic.errors import BadConfig, BundleInvalid, ModelNotFound, PortInUse, StyleNotFound
+from deepmusic.transports.rpc.client import RpcClient
+from deepmusic.transports.rpc.playback import play_through
+from deepmusic.transports.wire.listings import BundleState
+from tests.rpc.serving import config, noise
+from tests.support.bundles import passthrough_bundle, style_gain_bundle
+
+
+@contextlib.asynccontextmanager
+async def started(folder: Path, **fields: object) -> AsyncIterator[tuple[ServerFacts, RpcClient]]:
+    values: dict[str, object] = {
+        "grpc": "127.0.0.1:0",
+        "bundle": "passthrough",
+        "device": "cpu",
+        "grace_s": 0.5,
+        "bundles": str(folder / "bundles"),
+        "styles": str(folder / "styles"),
+    }
+    server = Server(ServerConfig().changed(values | fields))
+    try:
+        facts = await server.start()
+        async with RpcClient(facts.grpc) as client:
+            yield facts, client
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "bundles").mkdir()
+    passthrough_bundle(tmp_path / "bundles/passthrough")
+    style_gain_bundle(tmp_path / "bundles/style-gain")
+    return tmp_path
+
+
+async def test_a_style_is_learned_kept_and_played(folder: Path):
+    recording = noise(48000, 1)
+    async with started(folder) as (facts, client):
+        assert facts.provider == "CPUExecutionProvider"
+        assert facts.notes == ()
+        created = await client.create_style("hiss", recording, 48000)
+        assert created.source_s == pytest.approx(1.0)
+        audio = noise(9600)
+        played = await play_through(client, config(style="hiss"), audio, block_samples=512)
+        np.testing.assert_allclose(played.audio, audio, atol=1e-5)
+        assert played.late_blocks == played.dry_blocks == 0
+    async with started(folder) as (_, client):  # it is on disk
+        listing = await client.style("hiss")
+        assert listing.bundle_digests == created.bundle_digests
+        await client.delete_style("hiss")
+        assert await client.styles() == ()
+
+
+async def test_a_style_is_learned_anew_for_a_bundle_that_has_not_had_it(folder: Path):
+    async with started(folder) as (_, client):
+        await client.create_style("hiss", noise(48000, 1), 48000)
+        audio = noise(9600)
+        await play_through(client, config(style="hiss", bundle="style-gain"), audio, block_samples=512)
+        assert len((await client.style("hiss")).bundle_digests) == 2
+
+
+async def test_temporary_styles_live_in_memory_and_the_oldest_goes(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("deepmusic.app.shelves.MAX_TEMPORARY_STYLES", 2)
+    assert MAX_TEMPORARY_STYLES > 2
+    async with started(folder) as (_, client):
+        created = [await client.create_style("", noise(24000, 1), 48000, temporary=True) for _ in range(3)]
+        assert {listing.name for listing in await client.styles()} == {listing.name for listing in created[1:]}
+        assert not (folder / "styles").exists()
+        assert (await client.style(created[1].name)).temporary
+        with pytest.raises(StyleNotFound):
+            await client.delete_style(created[0].name)
+        stream_config = config(style=created[1].name, bundle="style-gain")
+        with pytest.raises(StyleNotFound, match="another bundle"):
+            await play_through(client, stream_config, noise(480), block_samples=480)
+        await client.delete_style(created[1].name)
+
+
+async def test_bundles_are_listed_with_what_their_manifests_say(folder: Path):
+    (folder / "bundles/broken").mkdir()
+    async with started(folder) as (_, client):
+        listings = {listing.name: listing for listing in await client.bundles()}
+        assert listings["passthrough"].is_default
+        assert listings["passthrough"].state is BundleState.AVAILABLE
+        assert (listings["passthrough"].kind, listings["passthrough"].profile) == ("stream", "live")
+        assert listings["broken"].state is BundleState.INVALID
+        assert listings["broken"].problem
+        assert (await client.bundle()).name == "passthrough"
+        with pytest.raises(BundleInvalid):
+            await client.transfer(config(bundle="broken")).__aenter__()
+
+
+async def test_a_server_without_its_default_bundle_starts_and_says_so(folder: Path):
+    async with started(folder, bundle="nothing") as (facts, client):
+        assert facts.provider == ""
+        assert any("nothing" in note for note in facts.notes)
+        with pytest.raises(ModelNotFound):
+            await client.bundle()
+
+
+async def test_an_address_that_others_can_reach_is_pointed_out(folder: Path):
+    async with started(folder, grpc="0.0.0.0:0") as (facts, _):
+        assert any("without encryption" in note for note in facts.notes)
+
+
+async def test_a_port_in_use_is_said_and_everything_is_put_away(folder: Path):
+    async with started(folder) as (facts, _):
+        with pytest.raises(PortInUse):
+            async with started(folder, grpc=facts.grpc):
+                pass
+
+
+async def test_a_certificate_that_is_none_is_refused(folder: Path):
+    (folder / "key.pem").write_text("this is no key")
+    for path in (folder / "key.pem", folder / "nothing.pem"):
+        with pytest.raises(BadConfig, match="PEM"):
+            Server(ServerConfig(tls_certificate=str(path), tls_key=str(path)))
+
+
+async def test_a_stop_lets_open_streams_finish(folder: Path):
+    server = Server(
+        ServerConfig(grpc="127.0.0.1:0", bundle="passthrough", bundles=str(folder / "bundles"), grace_s=20.0)
+    )
+    facts = await server.start()
+    async with RpcClient(facts.grpc) as client:
+        name = (await client.create_style("", noise(24000, 1), 48000, temporary=True)).name
+        async with client.transfer(config(style=name)) as call:
+            await call.send(noise(4800))
+            stopping = asyncio.create_task(server.stop())
+            async for answer in call:
+                if getattr(answer, "kind", None) is not None:  # GOING_AWAY
+                    await call.finish()
+                    break
+            rest = [answer async for answer in call]
+    await stopping
+    assert rest

@@ -1,0 +1,96 @@
+"""The two bounds of a stream: what a client may send ahead, and what may wait for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from deepmusic.errors import AudioTooFast
+from deepmusic.session.events import AudioFlag
+from deepmusic.transports.rpc.credit import REFILL, LiveCredit
+from deepmusic.transports.rpc.outbox import MAX_EVENTS, Outbox
+from deepmusic.transports.wire.messages import EventKind, StreamEvent, StyledMessage
+
+EVENT = StreamEvent(kind=EventKind.GAP_FILLED, message="a gap")
+
+
+def block(first_sample: int) -> StyledMessage:
+    return StyledMessage(pcm=b"", first_sample=first_sample, sequence=first_sample)
+
+
+def test_audio_in_real_time_never_uses_up_the_credit():
+    credit = LiveCredit(1000, 1000, 0.0)
+    for second in range(1, 100):
+        credit.spend(1000, float(second))
+
+
+def test_a_clock_that_runs_a_little_fast_never_uses_up_the_credit():
+    credit = LiveCredit(1000, 1000, 0.0)
+    for n_tenths in range(1, 10000):
+        credit.spend(round(100 * (REFILL - 0.01)), n_tenths / 10)
+
+
+def test_a_stall_of_the_network_of_the_credits_length_is_made_up_for():
+    credit = LiveCredit(2000, 1000, 0.0)
+    credit.spend(100, 0.1)
+    for _ in range(20):
+        credit.spend(100, 2.1)
+
+
+def test_audio_beyond_the_credit_is_too_fast():
+    credit = LiveCredit(1000, 1000, 0.0)
+    credit.spend(1000, 0.0)
+    with pytest.raises(AudioTooFast, match="pacing fast"):
+        credit.spend(1, 0.0)
+
+
+def test_credit_does_not_pile_up_while_nothing_is_sent():
+    credit = LiveCredit(1000, 1000, 0.0)
+    credit.spend(1000, 1000.0)
+    with pytest.raises(AudioTooFast):
+        credit.spend(1, 1000.0)
+
+
+async def test_what_waits_comes_out_in_its_order():
+    outbox = Outbox(1000)
+    outbox.put_audio(block(0), 100)
+    outbox.put(EVENT)
+    outbox.put_audio(block(100), 100)
+    assert [await outbox.get() for _ in range(3)] == [(block(0), 100), (EVENT, 0), (block(100), 100)]
+    assert outbox.dropped_blocks == 0
+
+
+async def test_the_oldest_audio_goes_when_too_much_waits_and_the_next_block_says_so():
+    outbox = Outbox(250)
+    for first_sample in (0, 100, 200, 300):
+        outbox.put_audio(block(first_sample), 100)
+    answers = [(await outbox.get())[0] for _ in range(3)]
+    kinds = [answer.kind for answer in answers if isinstance(answer, StreamEvent)]
+    blocks = [answer for answer in answers if isinstance(answer, StyledMessage)]
+    assert kinds == [EventKind.OUTPUT_DROPPED]
+    assert [answer.first_sample for answer in blocks] == [200, 300]
+    assert [answer.flags for answer in blocks] == [AudioFlag.DISCONTINUITY, AudioFlag.NONE]
+    assert outbox.dropped_blocks == 2
+
+
+async def test_a_block_larger_than_the_bound_still_goes_out():
+    outbox = Outbox(50)
+    outbox.put_audio(block(0), 100)
+    assert await outbox.get() == (block(0), 100)
+
+
+async def test_without_a_bound_nothing_is_dropped():
+    outbox = Outbox(None)
+    for first_sample in range(0, 100000, 100):
+        outbox.put_audio(block(first_sample), 100)
+    assert outbox.dropped_blocks == 0
+
+
+async def test_events_are_bounded_too():
+    outbox = Outbox(None)
+    for _ in range(2 * MAX_EVENTS):
+        outbox.put(EVENT)
+    outbox.close()
+    n_events = 0
+    while (await outbox.get())[0] is not None:
+        n_events += 1
+    assert n_events == MAX_EVENTS
