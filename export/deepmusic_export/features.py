@@ -112,4 +112,4 @@ class SignalPath(nn.Module):
         level = torch.sqrt((per_hop + before) / 2 + ENVELOPE_FLOOR_POWER)
         last = F.pad(level, (1, 0), value=ENVELOPE_FLOOR_POWER**0.5)[:, :-1]
         rise = torch.arange(1, hop + 1, dtype=audio.dtype, device=audio.device) / hop
-        return (last[..., None] + (level - last)[..., None] * rise).reshape(audio.shape)
+        return (last[..., None] * (1 - rise) + level[..., None] * rise).reshape(audio.shape)

@@ -1,7 +1,8 @@
 """Streaming layers: state is passed in and handed back, so that a stream equals the offline pass.
 
 Tensors are (batch, channels, frames, bands). Convolutions look back in time only; everything that pools over time
-does so inside a step of four frames. A layer's cache holds the last input frames that its kernel still needs, oldest first.
+does so inside a step of four frames. A layer's cache holds the last input frames that its kernel still needs, oldest
+first.
 """
 
 from __future__ import annotations

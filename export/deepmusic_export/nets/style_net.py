@@ -58,7 +58,7 @@ class StyleNet(nn.Module):
         Returns:
             The style vector (batch, size).
         """
-        level = torch.sqrt(bands.square().sum(-1).mean(1) + 1e-10)
+        level = torch.sqrt(torch.clamp(bands.square().sum(-1).mean(1), min=1e-10))
         features = compress(bands / level[:, None, None])
         profile = band_profile(features)
         x = torch.cat(

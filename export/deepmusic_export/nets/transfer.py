@@ -98,7 +98,8 @@ class TransferNet(nn.Module):
     """Band magnitudes and a style vector in, gains in dB out; all state is passed in and handed back.
 
     The encoder has VGG19's layers conv1_1 to conv4_1 (Simonyan & Zisserman 2015), causal over time. Pools 1 and 2
-    halve frames and bands inside a step, pool 3 halves bands. AdaIN works at relu4_1 and on the skips from relu3_1 and relu2_1.
+    halve frames and bands inside a step, pool 3 halves bands. AdaIN works at relu4_1 and on the skips from
+    relu3_1 and relu2_1.
 
     The packed state (batch, n_state) holds, in this order: the count of the statistics, the running level in dB, the
     running mean of the content's features, the moments of each AdaIN, the cache of each convolution.
@@ -227,7 +228,8 @@ class TransferNet(nn.Module):
         batch, frames = bands.shape[:2]
         n_steps = frames // STEP_FRAMES
         power = bands[:, :, 0].square().sum(-1).reshape(batch, n_steps, STEP_FRAMES).mean(-1)
-        power_db = torch.log(power + 1e-12) * (10.0 / math.log(10.0))
+        # A clamp, since the exporter's optimiser takes an addition of 1e-12 for one of nothing: silence would give -inf.
+        power_db = torch.log(torch.clamp(power, min=1e-12)) * (10.0 / math.log(10.0))
         gate = (power_db > HOLD_DBFS).to(bands.dtype) * (1 - freeze)
         limit = time_constant_steps(self.config.time_constant_s)
         steps, count = step_weights(gate, count, limit)

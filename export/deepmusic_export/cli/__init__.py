@@ -1,0 +1,21 @@
+"""The command deepmusic-export: one module a verb."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+MISSING_TORCH = (
+    "deepmusic-export: expected the training libraries, found no torch; "
+    "install them with: pip install 'deepmusic[export]'"
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs `deepmusic-export`; gives the exit status: 0, 1 for failure, 2 for usage."""
+    if importlib.util.find_spec("torch") is None:
+        print(MISSING_TORCH, file=sys.stderr)
+        return 1
+    from deepmusic_export.cli.main import run
+
+    return run(argv)

@@ -1,0 +1,47 @@
+"""`deepmusic-export render`: paired training audio from a SoundFont and our own synthesis."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from deepmusic_export.cli.arguments import DEFAULT_SOUNDFONT, existing_file
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the verb."""
+    parser = subparsers.add_parser("render", help="render paired audio: every score on every patch of its group")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the corpus; groups in it are kept")
+    parser.add_argument("--hours", type=float, default=6.0, help="length of the corpus in hours (default 6)")
+    parser.add_argument("--soundfont", type=existing_file, default=str(DEFAULT_SOUNDFONT), help="SF2 or SF3 file")
+    parser.add_argument("--programs", choices=("train", "held-out", "all"), default="train")
+    parser.add_argument("--synth-share", type=float, default=0.22, help="share of groups from our own synthesis")
+    parser.add_argument("--drum-share", type=float, default=0.08, help="share of groups that are drum kits")
+    parser.add_argument("--dry", action="store_true", help="no effects: what held-out corpora are made with")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Renders what is missing."""
+    from deepmusic_export.render.corpus import CorpusPlan, render_corpus
+
+    plan = CorpusPlan(
+        soundfont=args.soundfont,
+        n_groups=1,
+        seed=args.seed,
+        programs=args.programs,
+        synth_share=args.synth_share,
+        drum_share=args.drum_share,
+        effects=not args.dry,
+    )
+    group_s = plan.n_patches * plan.n_scores * plan.clip_s
+    n_groups = max(1, math.ceil(args.hours * 3600 / group_s))
+    render_corpus(replace(plan, n_groups=n_groups), args.output, args.processes)
+    print(f"{n_groups} groups, {n_groups * group_s / 3600:.1f} hours in {args.output}", file=sys.stderr)
+    return 0

@@ -1,0 +1,46 @@
+"""`deepmusic-export transfer`: trains the style encoder and the transfer network."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from deepmusic_export.cli.arguments import add_device, existing_folder
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the verb."""
+    parser = subparsers.add_parser("transfer", help="train the transfer network on a rendered corpus")
+    parser.add_argument("corpus", type=existing_folder, help="folder that render made")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint; an old one is gone on with")
+    parser.add_argument("--validation", type=existing_folder, help="held-out corpus to watch while training")
+    parser.add_argument("--minutes", type=float, default=90.0, help="time budget (default 90)")
+    parser.add_argument("--width", type=int, default=16, help="channels of conv1; VGG19 has 64 (default 16)")
+    parser.add_argument("--batch", type=int, default=12, help="examples a step (default 12)")
+    parser.add_argument("--seed", type=int, default=0)
+    add_device(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains until the time budget is spent."""
+    from deepmusic_export.data import Corpus
+    from deepmusic_export.nets.transfer import TransferConfig
+    from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer
+
+    recipe = TransferRecipe(
+        network=TransferConfig(width=args.width),
+        style_width=args.width,
+        minutes=args.minutes,
+        batch_size=args.batch,
+        seed=args.seed,
+    )
+    validation = None if args.validation is None else Corpus(args.validation)
+    trainer = TransferTrainer(recipe, Corpus(args.corpus), validation, args.device)
+    if args.output.exists():
+        trainer.load(args.output)
+        print(f"going on at step {trainer.step}", file=sys.stderr)
+    trainer.run(args.output)
+    print(f"{trainer.step} steps in {args.output}", file=sys.stderr)
+    return 0
