@@ -21,8 +21,9 @@ import grpc
 import grpc.aio
 
 from deepmusic.audio import Audio
-from deepmusic.errors import DeepmusicError, InternalError, StreamCancelled
+from deepmusic.errors import InternalError
 from deepmusic.session.events import AudioFlag, Control, Finish, Flush, Timing
+from deepmusic.transports.rpc.ending import CallEnding
 from deepmusic.transports.rpc.options import CHANNEL_OPTIONS
 from deepmusic.transports.rpc.status import error_of
 from deepmusic.transports.wire.listings import BundleListing, StyleListing, read_bundle_listing, read_style_listing
@@ -59,12 +60,6 @@ CALL_TIMEOUT_S = 10.0
 
 LEARN_TIMEOUT_S = 120.0
 """Longest wait for a style to be learned."""
-
-# A write that fails because the server has ended the call makes grpc.aio report INTERNAL with this text, until the
-# server's own status has been read, which takes a moment.
-_WRITE_FAILED = "Internal error from Core"
-_STATUS_TRIES = 100
-_STATUS_WAIT_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -169,6 +164,7 @@ class RpcClient:
         )
 
         call = self._styles.CreateStyle(timeout=LEARN_TIMEOUT_S)
+        ending = CallEnding(call, self.address)
         try:
             await call.write(style_service_pb2.CreateStyleRequest(header=header))
             for start in range(0, audio.shape[1], UPLOAD_SAMPLES):
@@ -177,7 +173,7 @@ class RpcClient:
             await call.done_writing()
             answer = await call
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            raise await _ended(call, self.address) from None
+            raise await ending.error() from None
         return read_style_listing(answer.style)
 
     async def delete_style(self, name: str) -> None:
@@ -217,6 +213,7 @@ class TransferCall:
         self._call = call
         self._config = config
         self._address = address
+        self._ending = CallEnding(call, address)
         self._codec = PcmCodec(config.audio_format.n_channels, config.sample_format)
         self._sequence = 0
         self._position = 0
@@ -290,7 +287,7 @@ class TransferCall:
         try:
             await self._call.write(write_request(request))
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            raise await self._error() from None
+            raise await self._ending.error() from None
 
     def __aiter__(self) -> AsyncIterator[Answer]:
         return self._answers()
@@ -328,21 +325,5 @@ class TransferCall:
         try:
             message = await self._call.read()
         except grpc.aio.AioRpcError:
-            raise await self._error() from None
+            raise await self._ending.error() from None
         return None if message is grpc.aio.EOF else read_response(message)
-
-    async def _error(self) -> DeepmusicError:
-        return await _ended(self._call, self._address)
-
-
-async def _ended(call: Any, address: str) -> DeepmusicError:
-    """Why a call that can no longer be written to or read from has ended."""
-    code, details = await call.code(), await call.details()
-    for _ in range(_STATUS_TRIES):
-        if details != _WRITE_FAILED:
-            break
-        await asyncio.sleep(_STATUS_WAIT_S)
-        code, details = await call.code(), await call.details()
-    if code is grpc.StatusCode.OK:
-        return StreamCancelled("expected nothing after finish, got another message; open another stream")
-    return error_of(code, details, await call.trailing_metadata(), address=address)
