@@ -1,0 +1,72 @@
+"""Tiny corpora, rendered once, and torch kept to one thread: the tests share their cores with others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepmusic_export.render.corpus import CorpusPlan, render_corpus
+
+SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
+"""Debian's fluid-soundfont-gm; scripts/test installs it."""
+
+CLIP_S = 1.2
+"""Long enough for four notes and for a crop of 32768 samples."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def soundfont() -> Path:
+    assert SOUNDFONT.exists(), f"expected {SOUNDFONT}; install fluid-soundfont-gm"
+    return SOUNDFONT
+
+
+@pytest.fixture(scope="session")
+def synth_plan() -> CorpusPlan:
+    return CorpusPlan(
+        soundfont=Path("none.sf2"),
+        n_groups=2,
+        seed=4,
+        n_patches=2,
+        n_scores=2,
+        clip_s=CLIP_S,
+        synth_share=1.0,
+        drum_share=0.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def synth_corpus(tmp_path_factory: pytest.TempPathFactory, synth_plan: CorpusPlan) -> Path:
+    """Two groups of our own synthesis."""
+    folder = tmp_path_factory.mktemp("synth")
+    render_corpus(synth_plan, folder, n_processes=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def soundfont_corpus(tmp_path_factory: pytest.TempPathFactory, soundfont: Path) -> Path:
+    """One group through FluidSynth: three patches without effects, two scores."""
+    folder = tmp_path_factory.mktemp("soundfont")
+    plan = CorpusPlan(
+        soundfont=soundfont,
+        n_groups=1,
+        seed=11,
+        n_patches=3,
+        n_scores=2,
+        clip_s=CLIP_S,
+        synth_share=0.0,
+        drum_share=0.0,
+        effects=False,
+    )
+    render_corpus(plan, folder, n_processes=1)
+    return folder

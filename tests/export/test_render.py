@@ -1,0 +1,205 @@
+"""Scores, patches, synthesis, FluidSynth and the corpus on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepmusic_export.render.corpus import CLIP_LEVEL_DBFS, CorpusPlan, render_corpus
+from deepmusic_export.render.patches import HELD_OUT_PROGRAMS, Effects, Patch, apply_effects, random_effects
+from deepmusic_export.render.scores import (
+    DRUM_KEYS,
+    HIGHEST_PITCH,
+    LOWEST_PITCH,
+    MIN_NOTES,
+    Note,
+    random_drum_score,
+    random_score,
+)
+from deepmusic_export.render.soundfont import render_clips
+from deepmusic_export.render.synthesis import play, voice_of
+
+RATE_HZ = 44100
+
+HALF_A_SEMITONE = 2 ** (0.5 / 12)
+
+ONSET_SLACK_S = 0.03
+"""MIDI ticks are 1 ms; the softest attack of the piano needs the rest to pass the threshold."""
+
+
+def strongest_hz(audio: np.ndarray, sample_rate_hz: int) -> float:
+    spectrum = np.abs(np.fft.rfft(audio * np.hanning(len(audio)), 1 << 17))
+    return float(np.argmax(spectrum) * sample_rate_hz / (1 << 17))
+
+
+def piano(program: int = 0) -> Patch:
+    return Patch(source="soundfont", program=program, accompaniment=program)
+
+
+@given(seed=st.integers(0, 2**32))
+def test_a_score_follows_from_its_seed_and_stays_within_its_clip(seed: int) -> None:
+    score = random_score(np.random.default_rng(seed), 6.0)
+    assert score == random_score(np.random.default_rng(seed), 6.0)
+    assert len(score) >= MIN_NOTES
+    assert [note.start_s for note in score] == sorted(note.start_s for note in score)
+    for note in score:
+        assert 0 <= note.start_s < 6.0
+        assert note.duration_s > 0
+        assert LOWEST_PITCH <= note.pitch <= HIGHEST_PITCH
+        assert 1 <= note.velocity <= 127
+        assert note.part in {0, 1}
+
+
+@given(seed=st.integers(0, 2**32))
+def test_a_drum_score_uses_only_keys_that_every_kit_has(seed: int) -> None:
+    score = random_drum_score(np.random.default_rng(seed), 3.0)
+    assert score == random_drum_score(np.random.default_rng(seed), 3.0)
+    assert score
+    assert {note.pitch for note in score} <= set(DRUM_KEYS)
+    assert all(note.start_s < 3.0 and 1 <= note.velocity <= 127 for note in score)
+
+
+def test_effects_at_their_defaults_give_the_input_back() -> None:
+    audio = np.random.default_rng(0).standard_normal(4000).astype(np.float32)
+    np.testing.assert_array_equal(apply_effects(audio, Effects(), RATE_HZ), audio)
+
+
+@given(seed=st.integers(0, 2**32))
+def test_effects_keep_the_length_and_stay_finite(seed: int) -> None:
+    audio = 0.1 * np.random.default_rng(0).standard_normal(4000).astype(np.float32)
+    kept = audio.copy()
+    effects = random_effects(np.random.default_rng(seed))
+    out = apply_effects(audio, effects, RATE_HZ)
+    assert out.shape == audio.shape
+    assert out.dtype == np.float32
+    assert np.isfinite(out).all()
+    np.testing.assert_array_equal(out, apply_effects(audio, effects, RATE_HZ))
+    np.testing.assert_array_equal(audio, kept)
+
+
+def test_an_equaliser_raises_its_own_band() -> None:
+    seconds = np.arange(RATE_HZ) / RATE_HZ
+    tone = np.sin(2 * np.pi * 1000 * seconds).astype(np.float32)
+    out = apply_effects(tone, Effects(eq_db=(0, 0, 0, 0, 6, 0, 0, 0, 0)), RATE_HZ)
+    middle = slice(RATE_HZ // 4, RATE_HZ // 2)
+    gain_db = 20 * np.log10(np.std(out[middle]) / np.std(tone[middle]))
+    assert gain_db == pytest.approx(6.0, abs=0.1)
+
+
+def test_a_reverb_rings_on_after_the_sound_has_ended() -> None:
+    click = np.zeros(RATE_HZ, np.float32)
+    click[0] = 1.0
+    wet = apply_effects(click, Effects(reverb_s=0.5, reverb_mix=0.5, seed=3), RATE_HZ)
+    assert wet[0] == pytest.approx(1.0, abs=0.1)  # the tail starts at once
+    assert np.abs(wet[100 : RATE_HZ // 4]).max() > 1e-3
+    assert np.abs(wet[int(0.6 * RATE_HZ) :]).max() < 1e-5
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**31 - 1))
+def test_a_synthesised_note_follows_from_its_seed_and_is_finite(seed: int) -> None:
+    score = [Note(start_s=0.1, duration_s=0.2, pitch=60, velocity=90, part=0)]
+    audio = play(score, voice_of(seed), 0.5, RATE_HZ)
+    assert audio.shape == (RATE_HZ // 2,)
+    assert audio.dtype == np.float32
+    assert np.isfinite(audio).all()
+    assert np.abs(audio).max() < 50.0
+    assert not audio[: RATE_HZ // 10].any()
+    assert audio.any()
+    np.testing.assert_array_equal(audio, play(score, voice_of(seed), 0.5, RATE_HZ))
+
+
+def test_a_synthesised_note_has_the_pitch_of_its_key() -> None:
+    seed = next(
+        s
+        for s in range(100)
+        if voice_of(s).kind == "additive" and voice_of(s).slope_db > 12 and not voice_of(s).formants
+    )
+    audio = play([Note(start_s=0.0, duration_s=0.8, pitch=69, velocity=100, part=0)], voice_of(seed), 1.0, RATE_HZ)
+    assert 440 / HALF_A_SEMITONE < strongest_hz(audio, RATE_HZ) < 440 * HALF_A_SEMITONE
+
+
+def test_fluidsynth_plays_each_clip_in_its_own_slot(soundfont: Path) -> None:
+    low = [Note(start_s=0.1, duration_s=0.6, pitch=57, velocity=100, part=0)]
+    high = [Note(start_s=0.4, duration_s=0.3, pitch=81, velocity=100, part=1)]
+    clips = [(piano(73), low), (piano(73), high), (piano(73), low)]
+    audio = render_clips(soundfont, clips, 0.8, RATE_HZ)
+    assert audio.shape == (3, round(0.8 * RATE_HZ))
+    assert np.isfinite(audio).all()
+    for row, (pitch_hz, start_s) in enumerate([(220.0, 0.1), (880.0, 0.4), (220.0, 0.1)]):
+        first_s = np.flatnonzero(np.abs(audio[row]) > 0.02 * np.abs(audio[row]).max())[0] / RATE_HZ
+        assert start_s - ONSET_SLACK_S < first_s < start_s + 3 * ONSET_SLACK_S
+        steady = audio[row, round((start_s + 0.1) * RATE_HZ) : round((start_s + 0.3) * RATE_HZ)]
+        harmonic = strongest_hz(steady, RATE_HZ) / pitch_hz
+        assert min(abs(harmonic / whole - 1) for whole in (1, 2, 3)) < HALF_A_SEMITONE - 1
+
+
+def test_fluidsynth_renders_the_same_twice(soundfont: Path) -> None:
+    clips = [(piano(), [Note(start_s=0.0, duration_s=0.2, pitch=60, velocity=90, part=0)])]
+    first, second = (render_clips(soundfont, clips, 0.3, RATE_HZ) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_drums_sound_on_the_drum_channel(soundfont: Path) -> None:
+    kick = [Note(start_s=0.0, duration_s=0.1, pitch=36, velocity=100, part=0)]
+    drums = render_clips(soundfont, [(Patch(source="drums", program=0, accompaniment=0), kick)], 0.3, RATE_HZ)
+    keys = render_clips(soundfont, [(piano(), kick)], 0.3, RATE_HZ)
+    assert np.abs(drums).max() > 0.01
+    assert not np.allclose(drums, keys, atol=1e-3)
+
+
+def test_a_group_plays_every_score_on_every_patch(synth_corpus: Path, synth_plan: CorpusPlan) -> None:
+    for path in sorted(synth_corpus.glob("group_*.npy")):
+        audio = np.load(path)
+        meta = json.loads(path.with_suffix(".json").read_text())
+        n_samples = round(synth_plan.clip_s * meta["sample_rate_hz"])
+        assert audio.dtype == np.int16
+        assert audio.shape == (synth_plan.n_patches, synth_plan.n_scores, n_samples)
+        assert len(meta["patches"]) == synth_plan.n_patches
+        loud = np.sort((audio / 32768.0) ** 2, axis=-1)[..., n_samples // 2 :].mean(-1)
+        assert (10 * np.log10(loud) < CLIP_LEVEL_DBFS + 3.0).all()
+        assert audio.any(axis=-1).all()
+
+
+def test_a_group_tells_its_notes(synth_corpus: Path, synth_plan: CorpusPlan) -> None:
+    meta = json.loads((synth_corpus / "group_00000.json").read_text())
+    audio = np.load(synth_corpus / "group_00000.npy")
+    assert len(meta["scores"]) == synth_plan.n_scores
+    for index, score in enumerate(meta["scores"]):
+        assert len(score) >= MIN_NOTES
+        notes = [Note(**dict(zip(Note.__dataclass_fields__, row, strict=True))) for row in score]
+        assert all(LOWEST_PITCH <= note.pitch <= HIGHEST_PITCH for note in notes)
+        first = round(notes[0].start_s * meta["sample_rate_hz"])
+        effects_that_move = [patch["effects"]["eq_db"] or patch["effects"]["reverb_s"] for patch in meta["patches"]]
+        for patch, moved in enumerate(effects_that_move):
+            if not moved:
+                assert not audio[patch, index, : max(first - 2, 0)].any()
+                assert audio[patch, index, first : first + 4410].any()
+
+
+def test_a_run_that_was_stopped_renders_only_what_is_missing(
+    synth_corpus: Path, synth_plan: CorpusPlan, tmp_path: Path
+) -> None:
+    kept, lost = "group_00000.npy", "group_00001.npy"
+    for suffix in (".npy", ".json"):
+        (tmp_path / kept).with_suffix(suffix).write_bytes((synth_corpus / kept).with_suffix(suffix).read_bytes())
+    before = (tmp_path / kept).stat().st_mtime_ns
+    (tmp_path / "group_00001.part").write_bytes(b"half of a group")
+    render_corpus(synth_plan, tmp_path, n_processes=1)
+    assert (tmp_path / kept).stat().st_mtime_ns == before
+    assert (tmp_path / lost).read_bytes() == (synth_corpus / lost).read_bytes()
+    assert (tmp_path / lost).with_suffix(".json").read_bytes() == (synth_corpus / lost).with_suffix(
+        ".json"
+    ).read_bytes()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_training_never_hears_a_held_out_program(soundfont_corpus: Path) -> None:
+    meta = json.loads((soundfont_corpus / "group_00000.json").read_text())
+    heard = {patch[part] for patch in meta["patches"] for part in ("program", "accompaniment")}
+    assert not heard & set(HELD_OUT_PROGRAMS)

@@ -1,0 +1,110 @@
+"""Training of the transfer network: it runs, saves and goes on exactly where it stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from deepmusic_export.data import Corpus
+from deepmusic_export.nets.transfer import TransferConfig
+from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer, load_system, recipe_from_dict
+
+RECIPE = TransferRecipe(
+    network=TransferConfig(n_bands=96, width=4, n_embedding=8, n_modulation=6),
+    style_width=4,
+    batch_size=2,
+    crop_samples=32768,
+    seed=3,
+)
+
+
+def steps(trainer: TransferTrainer, count: int) -> list[float]:
+    losses = []
+    for _ in range(count):
+        rng = np.random.default_rng((RECIPE.seed, trainer.step))
+        torch.manual_seed(trainer.step)  # the noise of the excitation bank comes from torch's own generator
+        losses.append(trainer.train_step(trainer.corpus.batch(rng, RECIPE.batch_size, RECIPE.crop_samples)).total())
+    return [float(loss.detach()) for loss in losses]
+
+
+@pytest.fixture(scope="module")
+def trained(synth_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TransferTrainer, Path, list[float]]:
+    """Three steps, the checkpoint after them, and the losses of the two steps behind it."""
+    path = tmp_path_factory.mktemp("training") / "transfer.pt"
+    trainer = TransferTrainer(RECIPE, Corpus(synth_corpus), None)
+    steps(trainer, 3)
+    trainer.save(path)
+    return trainer, path, steps(trainer, 2)
+
+
+def test_a_run_that_is_gone_on_with_repeats_the_one_that_was_not_stopped(
+    synth_corpus: Path, trained: tuple[TransferTrainer, Path, list[float]]
+) -> None:
+    straight, path, losses = trained
+    resumed = TransferTrainer(RECIPE, Corpus(synth_corpus), None)
+    resumed.load(path)
+    assert resumed.step == 3
+    assert steps(resumed, 2) == losses
+    for ours, theirs in (
+        (resumed.system.state_dict(), straight.system.state_dict()),
+        (resumed.average.state_dict(), straight.average.state_dict()),
+    ):
+        for name, value in ours.items():
+            assert torch.equal(value, theirs[name]), name
+    assert np.isfinite(losses).all()
+    assert not list(path.parent.glob("*.part"))
+
+
+def test_a_step_moves_every_part_of_the_system(trained: tuple[TransferTrainer, Path, list[float]]) -> None:
+    trainer, path, _ = trained
+    before = torch.load(path, weights_only=True)["system"]
+    after = trainer.system.state_dict()
+    stuck = [
+        name
+        for name, value in after.items()
+        if torch.equal(value, before[name]) and not name.endswith(("start", "start_level_db", "start_profile"))
+    ]
+    assert stuck == []
+
+
+def test_a_checkpoint_holds_the_averaged_network_and_its_recipe(
+    trained: tuple[TransferTrainer, Path, list[float]],
+) -> None:
+    system, data = load_system(trained[1])
+    assert recipe_from_dict(data["recipe"]) == RECIPE
+    assert data["step"] == 3
+    assert data["corpus_hours"] > 0
+    assert not system.training
+    bands = torch.rand(1, 32, 3, 96) * 0.1
+    with torch.no_grad():
+        gains = system.gains(bands, bands[:, :, 0])
+    assert gains.shape == (1, 32, 4, 96)
+    assert torch.isfinite(gains).all()
+
+
+def test_the_learning_rate_warms_up_and_falls_to_a_fiftieth(synth_corpus: Path) -> None:
+    trainer = TransferTrainer(RECIPE, Corpus(synth_corpus), None)
+
+    def rate(step: int, progress: float) -> float:
+        trainer.step = step
+        trainer._set_learning_rate(progress)
+        return trainer.optimiser.param_groups[0]["lr"] / RECIPE.learning_rate
+
+    assert rate(0, 0.0) == pytest.approx(1 / 60)
+    assert rate(1000, 0.0) == pytest.approx(1.0)
+    assert rate(1000, 0.5) == pytest.approx(0.51)
+    assert rate(1000, 1.0) == pytest.approx(0.02)
+
+
+def test_a_budget_in_minutes_ends_the_run_and_writes_the_checkpoint(synth_corpus: Path, tmp_path: Path) -> None:
+    recipe = TransferRecipe(
+        network=RECIPE.network, style_width=4, batch_size=1, crop_samples=32768, minutes=1e-4, seed=1
+    )
+    trainer = TransferTrainer(recipe, Corpus(synth_corpus), Corpus(synth_corpus))
+    trainer.run(tmp_path / "transfer.pt")
+    assert trainer.step == 1
+    assert {"train_lsd80", "valid_lsd80"} <= set(trainer.history[-1])
+    assert load_system(tmp_path / "transfer.pt")[1]["step"] == 1
