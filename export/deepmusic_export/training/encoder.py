@@ -117,7 +117,10 @@ class AudioEncoder(nn.Module):
 
     def forward(self, bands: Tensor) -> EncoderOutput:
         """Reads band magnitudes (batch, frames, bands); frames at least 128."""
-        layers = self.vgg(picture(bands), last=STYLE_LAYERS[-1])
+        return self.read(self.vgg(picture(bands), last=STYLE_LAYERS[-1]))
+
+    def read(self, layers: dict[str, Tensor]) -> EncoderOutput:
+        """What the heads make of the layers."""
         statistics = self.standardise(torch.cat(list(layer_statistics(layers).values()), dim=1))
         layout = layers["relu3_4"].permute(0, 2, 1, 3).flatten(2)
         return EncoderOutput(statistics, self.program(statistics), self.family(statistics), self.notes(layout))
