@@ -89,15 +89,17 @@ def test_nothing_is_there_before_the_commit_and_nothing_else_after(tmp_path: Pat
     assert names_in(tmp_path) == ["a.wav"]
 
 
+def interrupted(path: Path) -> None:
+    with AudioWriter(path, encoding=Encoding.WAV_24, sample_rate_hz=48_000, n_channels=2) as writer:
+        writer.write(melody(0.1))
+        raise KeyboardInterrupt
+
+
 def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(b"the old one")
-    with (
-        pytest.raises(KeyboardInterrupt),
-        AudioWriter(path, encoding=Encoding.WAV_24, sample_rate_hz=48_000, n_channels=2) as writer,
-    ):
-        writer.write(melody(0.1))
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(path)
     assert names_in(tmp_path) == ["a.wav"]
     assert path.read_bytes() == b"the old one"
 
