@@ -26,7 +26,6 @@ IMPORTED_AS = {
     "grpcio": "grpc",
     "grpcio-health-checking": "grpc_health",
     "grpcio-reflection": "grpc_reflection",
-    "grpcio-status": "grpc_status",
     "onnxruntime-gpu": "onnxruntime",
     "protobuf": "google.protobuf",
     "python-osc": "pythonosc",
