@@ -53,12 +53,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _add(library: StyleLibrary, args: argparse.Namespace) -> None:
     # The name first: a file of an hour is not read for one that cannot be used.
-    if any(entry.name == check_style_name(args.name) for entry in library.entries()):
-        raise StyleExists(f"a style is named {args.name!r} already; remove it or choose another name")
+    name = check_style_name(args.name)
+    if any(entry.name == name for entry in library.entries()):
+        raise StyleExists(f"a style is named {name!r} already; remove it or choose another name", resource=name)
     source = read_style_source(args.file)
     encoder = load_bundle(args.bundle, device="cpu").encoder
-    library.add(args.name, source, encoder, origin=Path(args.file).name)
-    _show(library.entry(args.name), as_json=args.json)
+    library.add(name, source, encoder, origin=Path(args.file).name)
+    _show(library.entry(name), as_json=args.json)
 
 
 def _list(entries: tuple[StyleEntry, ...], *, as_json: bool) -> None:

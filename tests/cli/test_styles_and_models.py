@@ -1,0 +1,132 @@
+"""The verbs `styles`, `models`, `doctor` and `bench`."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deepmusic.cli import doctor as doctor_module
+from deepmusic.cli.doctor import State, examine
+from deepmusic.model.catalog import user_bundle_folder
+from tests.cli.conftest import Ran
+from tests.file.recordings import melody, write
+
+Deepmusic = Callable[..., Ran]
+
+
+def test_a_style_lives_from_add_to_remove(deepmusic: Deepmusic, tmp_path: Path) -> None:
+    recording = write(tmp_path / "brass.mp3", melody(1.0))
+    added = deepmusic("styles", "add", "bright brass", recording, "--bundle", "style-gain", "--json")
+    assert added.code == 0, added.err
+    fields = json.loads(added.out)
+    assert (fields["name"], fields["origin"], fields["channels"]) == ("bright brass", "brass.mp3", 2)
+    assert len(fields["bundle_digests"]) == 1
+    assert "bright brass" in deepmusic("styles", "list").out
+    assert "brass.mp3" in deepmusic("styles", "show", "bright brass").out
+    again = deepmusic("styles", "add", "bright brass", recording, "--bundle", "style-gain")
+    assert (again.code, again.err.count("\n")) == (1, 1)
+    assert "already" in again.err
+    assert deepmusic("styles", "remove", "bright brass").code == 0
+    assert "bright brass" not in deepmusic("styles", "list", "--json").out
+
+
+@pytest.mark.parametrize("action", ["show", "remove"])
+def test_a_style_that_is_not_there_is_named(action: str, deepmusic: Deepmusic) -> None:
+    ran = deepmusic("styles", action, "nothing")
+    assert (ran.code, ran.out) == (1, "")
+    assert "no style is named 'nothing'" in ran.err
+
+
+def test_a_bad_name_is_refused_before_the_file_is_read(deepmusic: Deepmusic, tmp_path: Path) -> None:
+    ran = deepmusic("styles", "add", "../up", tmp_path / "missing.wav")
+    assert ran.code == 1
+    assert "expected a style name" in ran.err
+
+
+def test_bundles_are_listed_shown_and_verified(deepmusic: Deepmusic) -> None:
+    assert "style-gain" in deepmusic("models", "list").out
+    listed = {entry["name"]: entry for entry in json.loads(deepmusic("models", "list", "--json").out)}
+    shown = json.loads(deepmusic("models", "show", "style-gain", "--json").out)
+    assert shown["digest"] == listed["style-gain"]["digest"]
+    assert "licence" in deepmusic("models", "show", "style-gain").out
+    verified = json.loads(deepmusic("models", "verify", user_bundle_folder() / "style-gain", "--json").out)
+    assert verified["ok"]
+    assert verified["golden_snr_db"]["float"] > 60.0
+    assert "golden steps" in deepmusic("models", "verify", "style-gain").out
+
+
+def test_a_corrupt_bundle_is_listed_as_refused_and_fails_to_verify(deepmusic: Deepmusic) -> None:
+    broken = user_bundle_folder() / "broken"
+    broken.mkdir(parents=True)
+    try:
+        (broken / "manifest.json").write_text("{}")
+        assert "refused" in deepmusic("models", "list").out
+        ran = deepmusic("models", "verify", "broken")
+        assert (ran.code, ran.err.count("\n")) == (1, 1)
+        assert any(finding.topic == "bundle broken" and finding.state is State.NOTE for finding in examine())
+    finally:
+        (broken / "manifest.json").unlink()
+        broken.rmdir()
+
+
+def test_the_doctor_says_what_to_type(deepmusic: Deepmusic) -> None:
+    findings = json.loads(deepmusic("doctor", "--json").out)
+    assert {"deepmusic", "onnxruntime", "audio files", "styles", "disk", "port 50051"} <= {f["topic"] for f in findings}
+    assert all(finding["mend"] for finding in findings if finding["state"] != "ok")
+    assert "libsndfile" in deepmusic("doctor").out
+
+
+def test_the_doctor_sees_a_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(doctor_module, "PORTS", ((port, "gRPC"),))
+        (finding,) = [finding for finding in examine() if finding.topic == f"port {port}"]
+    assert finding.state is State.NOTE
+    assert f"--grpc 127.0.0.1:{port + 1}" in finding.mend
+
+
+@pytest.mark.parametrize(
+    ("installed", "found"),
+    [({"onnxruntime", "onnxruntime-gpu"}, "overwrite each other"), (set(), "not installed")],
+)
+def test_the_doctor_sees_wheels_that_clash_or_lack(
+    installed: set[str], found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor_module, "_version", lambda package: "1.0" if package in installed else None)
+    bad = [finding for finding in examine() if finding.topic == "onnxruntime"]
+    assert bad[0].state is State.BAD
+    assert found in bad[0].found
+    assert bad[0].mend.startswith("pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime")
+
+
+def test_a_check_that_fails_does_not_stop_the_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> set[str]:
+        raise RuntimeError("library text")
+
+    monkeypatch.setattr(doctor_module, "_cpu_flags", broken)
+    findings = {finding.topic: finding for finding in examine()}
+    assert findings["processor"].found == "the check failed (RuntimeError)"
+    assert "disk" in findings
+
+
+def test_the_benchmark_prints_every_figure(deepmusic: Deepmusic) -> None:
+    ran = deepmusic("bench", "--bundle", "noise", "--seconds", "0.5", "--streams", "2", "--json")
+    assert ran.code == 0, ran.err
+    figures = json.loads(ran.out)
+    assert figures["latency_samples"] == figures["measured_latency_samples"]
+    assert figures["live"]["n_streams"] == 2
+    assert figures["live"]["n_failed"] == 0
+    assert figures["tight"]["rtf"] > 0.0
+    assert figures["grpc_round_trip"]["p50_ms"] <= figures["grpc_round_trip"]["p99_ms"]
+    assert figures["start_up_s"] > 0.0
+
+
+@pytest.mark.parametrize("wrong", [("--streams", "0"), ("--seconds", "-1"), ("--seconds", "soon")])
+def test_a_benchmark_of_nothing_is_a_usage_error(wrong: tuple[str, str], deepmusic: Deepmusic) -> None:
+    assert deepmusic("bench", *wrong).code == 2
