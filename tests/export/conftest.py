@@ -55,12 +55,12 @@ def synth_corpus(tmp_path_factory: pytest.TempPathFactory, synth_plan: CorpusPla
 
 @pytest.fixture(scope="session")
 def soundfont_corpus(tmp_path_factory: pytest.TempPathFactory, soundfont: Path) -> Path:
-    """One group through FluidSynth: three patches without effects, two scores."""
+    """Two groups through FluidSynth, at 48 and at 44.1 kHz: three patches without effects, two scores."""
     folder = tmp_path_factory.mktemp("soundfont")
     plan = CorpusPlan(
         soundfont=soundfont,
-        n_groups=1,
-        seed=11,
+        n_groups=2,
+        seed=1,
         n_patches=3,
         n_scores=2,
         clip_s=CLIP_S,

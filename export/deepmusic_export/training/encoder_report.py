@@ -81,8 +81,8 @@ class _Readings:
     clips: LabelledClips
     program: Tensor
     family: Tensor
-    notes: Tensor
-    """Logits."""
+    notes: np.ndarray
+    """int64 (3,): keys that are down and found, found, down, counted over note frames."""
     statistics: dict[str, Tensor]
     """Layer -> (clips, n)."""
     random: dict[str, Tensor]
@@ -104,13 +104,9 @@ def report(checkpoint: Path, held_out: Corpus, *, seed: int = 0) -> EncoderRepor
     recipe = EncoderRecipe(**data["recipe"])
     corpus = LabelledCorpus(held_out)
     readings = list(_read(network, _random_vgg(recipe, seed), recipe, corpus))
-    program, family, notes, known, has_notes = (
-        torch.cat(column)
-        for column in zip(
-            *((r.program, r.family, r.notes.sigmoid(), r.clips.notes, r.clips.has_notes) for r in readings), strict=True
-        )
-    )
+    program, family = (torch.cat([getattr(r, name) for r in readings]) for name in ("program", "family"))
     labels, families = (torch.cat([getattr(r.clips, name) for r in readings]) for name in ("program", "family"))
+    right, found, down = np.sum([r.notes for r in readings], axis=0).tolist()
     trained = torch.isin(labels, torch.tensor(data["programs"], dtype=torch.int64))
     picks = _instruments(labels.numpy(), torch.cat([r.clips.score for r in readings]).numpy())
     statistics = {name: torch.cat([r.statistics[name] for r in readings]) for name in STYLE_LAYERS}
@@ -124,7 +120,7 @@ def report(checkpoint: Path, held_out: Corpus, *, seed: int = 0) -> EncoderRepor
         n_programs=len(labels[trained].unique()),
         program_error=_error(program, labels, trained),
         family_error=_error(family, families, families != UNKNOWN),
-        note_f1=_f1(notes > NOTE_THRESHOLD, known > 0, has_notes > 0),
+        note_f1=2 * right / (found + down) if down else None,
         n_instruments=min(N_INSTRUMENTS, len(picks)),
         retrieval=share(torch.cat(list(statistics.values()), dim=1)),
         retrieval_random=share(random),
@@ -145,7 +141,15 @@ def _read(network: AudioEncoder, random: Vgg19, recipe: EncoderRecipe, corpus: L
                 layers = network.vgg(seen, last=STYLE_LAYERS[-1])
                 output, statistics = network.read(layers), layer_statistics(layers)
                 others = layer_statistics(random(seen, last=STYLE_LAYERS[-1]))
-            yield _Readings(few, output.program, output.family, output.notes, statistics, others, _mfcc_means(few))
+            yield _Readings(
+                few,
+                output.program,
+                output.family,
+                _note_counts(output.notes, few),
+                statistics,
+                others,
+                _mfcc_means(few),
+            )
 
 
 def _only(clips: LabelledClips, rows: Tensor) -> LabelledClips:
@@ -178,11 +182,10 @@ def _error(logits: Tensor, labels: Tensor, rows: Tensor) -> float | None:
     return (logits[rows].argmax(1) != labels[rows]).float().mean().item() if rows.any() else None
 
 
-def _f1(found: Tensor, known: Tensor, rows: Tensor) -> float | None:
-    found, known = found[rows], known[rows]
-    if not known.any():
-        return None
-    return (2 * (found & known).sum() / (found.sum() + known.sum())).item()
+def _note_counts(logits: Tensor, clips: LabelledClips) -> np.ndarray:
+    told = clips.has_notes > 0
+    found, down = logits[told].sigmoid() > NOTE_THRESHOLD, clips.notes[told] > 0
+    return np.array([(found & down).sum(), found.sum(), down.sum()], np.int64)
 
 
 def _instruments(programs: np.ndarray, scores: np.ndarray) -> list[np.ndarray]:
