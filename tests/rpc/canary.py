@@ -17,7 +17,7 @@ from tests.rpc.serving import Serving, config, listen, noise
 RATE_HZ = 48000
 BLOCK_SAMPLES = 960
 """20 ms."""
-SHORTEST_BLOCKS = 20
+SHORTEST_BLOCKS = 10
 DEADLINE_SAMPLES = 4 * RATE_HZ
 """On time to within 4 s: the tests share their cores; a stream that waits for a fault waits longer."""
 

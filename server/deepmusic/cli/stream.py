@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,8 @@ DEFAULT_SERVER = "127.0.0.1:50051"
 DEFAULT_BLOCK_SAMPLES = 512
 """What a DAW often has."""
 MOST_BLOCK_SAMPLES = 16384
+AUDIO_SUFFIXES = (".wav", ".aif", ".aiff", ".flac", ".ogg", ".mp3")
+"""What ends so and is not there was meant to be a file."""
 RESAMPLED_RATE_HZ = 48000
 """Rate at which files are streamed whose own rate no stream has."""
 
@@ -120,12 +122,12 @@ async def _stream(args: argparse.Namespace) -> None:
 
 
 @asynccontextmanager
-async def _style(client: RpcClient, args: argparse.Namespace) -> AsyncIterator[str]:
+async def _style(client: RpcClient, args: argparse.Namespace) -> AsyncGenerator[str]:
     """The name of the style on the server: a file is uploaded as a temporary one, and removed in the end."""
     path = Path(args.style)
     if not path.is_file():  # noqa: ASYNC240 (one look, before anything runs)
-        if path.suffix and len(path.parts) > 1:
-            raise RequestError(f"expected a style's name or a recording, found no file at {args.style}")
+        if path.suffix.lower() in AUDIO_SUFFIXES or "/" in args.style:
+            raise RequestError(f"expected a style's name or a recording, found no file at {args.style}; check the path")
         yield args.style
         return
     pieces, rate_hz = await asyncio.to_thread(_excerpts, path)
@@ -140,28 +142,10 @@ def _excerpts(path: Path) -> tuple[Audio, int]:
     """What a style is learned from, in a row, and its rate: all of a short recording, excerpts of a long one."""
     import numpy as np
 
-    from deepmusic.styles.source import SourceCollector, SourceSurvey
-    from deepmusic.transports.file.reader import AudioReader
+    from deepmusic.transports.file.style_file import read_style_source
 
-    with AudioReader(path) as reader:
-        rate_hz = reader.info.sample_rate_hz
-        survey = SourceSurvey(rate_hz)
-        for block in _finite(reader.blocks()):
-            survey.add(block)
-    collector = SourceCollector(survey.spans(), rate_hz)
-    with AudioReader(path) as reader:
-        for block in _finite(reader.blocks()):
-            collector.add(block)
-            if collector.is_complete:
-                break
-    return np.concatenate(collector.source().pieces, axis=1), rate_hz
-
-
-def _finite(blocks: Iterator[Audio]) -> Iterator[Audio]:
-    from deepmusic.audio import replace_non_finite
-
-    for block in blocks:
-        yield replace_non_finite(block)[0]
+    source = read_style_source(path)
+    return np.concatenate(source.pieces, axis=1), source.sample_rate_hz
 
 
 def _fitted(audio: Audio, n_samples: int) -> Audio:
