@@ -254,7 +254,7 @@ async def test_a_denormal_tail_costs_no_more_than_sound(server: Serving):
         seconds: list[float] = []
         for _ in range(5):  # the best of a few: the cores are shared
             start_s = time.thread_time()
-            rendered(server, config(), audio)
+            rendered(server, config(bundle="passthrough"), audio)
             seconds.append(time.thread_time() - start_s)
         return min(seconds)
 
