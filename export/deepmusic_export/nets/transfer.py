@@ -228,7 +228,7 @@ class TransferNet(nn.Module):
         batch, frames = bands.shape[:2]
         n_steps = frames // STEP_FRAMES
         power = bands[:, :, 0].square().sum(-1).reshape(batch, n_steps, STEP_FRAMES).mean(-1)
-        # A clamp, since the exporter's optimiser takes an addition of 1e-12 for one of nothing: silence would give -inf.
+        # A clamp: the exporter's optimiser drops an addition of 1e-12, and silence would give -inf.
         power_db = torch.log(torch.clamp(power, min=1e-12)) * (10.0 / math.log(10.0))
         gate = (power_db > HOLD_DBFS).to(bands.dtype) * (1 - freeze)
         limit = time_constant_steps(self.config.time_constant_s)
