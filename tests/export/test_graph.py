@@ -23,6 +23,7 @@ from deepmusic_export.nets.transfer import STEP_FRAMES, TransferConfig, Transfer
 pytestmark = [
     pytest.mark.filterwarnings(r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"),
     pytest.mark.filterwarnings("ignore:# The axis name:UserWarning"),
+    pytest.mark.timeout(300),  # one export takes half a minute of processor time, and the cores may be shared
 ]
 
 CONFIG = TransferConfig(n_bands=24, width=4, n_embedding=8, n_modulation=6)
