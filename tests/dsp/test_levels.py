@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepmusic.audio import SUPPORTED_RATES_HZ
-from deepmusic.dsp.levels import LoudnessMatch, TruePeakCeiling, true_peak_dbtp
+from deepmusic.dsp.levels import MOMENTARY_S, LoudnessMatch, TruePeakCeiling, true_peak_dbtp
 from deepmusic.dsp.windows import StftGeometry
 from tests.support import laws
 
@@ -34,10 +34,20 @@ def test_the_wet_is_brought_to_the_content_from_the_first_frame_on() -> None:
 def test_a_change_of_loudness_is_followed_with_the_time_constant() -> None:
     match = LoudnessMatch(GEOMETRY, time_constant_s=1.5)
     match.process(powers(-20, 10 * FRAMES_A_SECOND), powers(-20, 10 * FRAMES_A_SECOND))
-    after = match.process(powers(-20, 3 * FRAMES_A_SECOND), powers(-10, 3 * FRAMES_A_SECOND))
-    n_constant = round(1.5 * GEOMETRY.frames_per_s)
-    wet_after_one_constant = 0.01 + (0.1 - 0.01) * (1 - np.exp(-1))
-    assert in_db(after)[n_constant - 1] == pytest.approx(10 * np.log10(0.01 / wet_after_one_constant), abs=0.05)
+    after = in_db(match.process(powers(-20, 6 * FRAMES_A_SECOND), powers(-10, 6 * FRAMES_A_SECOND)))
+    # Once the momentary window holds nothing of before, what is left of the 10 dB falls by e in a time constant.
+    n_window, n_constant = (round(seconds * GEOMETRY.frames_per_s) for seconds in (MOMENTARY_S, 1.5))
+    left = after[n_window - 1 :] + 10.0
+    assert left[n_constant] == pytest.approx(left[0] * np.exp(-1), rel=0.01)
+    assert left[0] < 10.0 * np.exp(-0.5 * MOMENTARY_S / 1.5)
+
+
+def test_a_quiet_passage_after_a_loud_one_does_not_wait_for_the_loud_one_to_be_forgotten() -> None:
+    match = LoudnessMatch(GEOMETRY)
+    match.process(powers(-10, 10 * FRAMES_A_SECOND), powers(-4, 10 * FRAMES_A_SECOND))
+    after = in_db(match.process(powers(-40, 3 * FRAMES_A_SECOND), powers(-43, 3 * FRAMES_A_SECOND)))
+    settled = after[round(2.0 * GEOMETRY.frames_per_s) :]
+    np.testing.assert_allclose(settled, 3.0, atol=0.5)
 
 
 def test_nothing_moves_while_the_content_is_below_the_gate() -> None:

@@ -5,6 +5,8 @@ Both act on the wet alone, before it meets the dry.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,20 +25,26 @@ from deepmusic.dsp.windows import StftGeometry
 
 __all__ = ["KWeighting", "LoudnessMatch", "TruePeakCeiling", "lookahead_samples", "true_peak_dbtp"]
 
+MOMENTARY_S = 0.4
+"""Window of momentary loudness in seconds (EBU Tech 3341)."""
+
 _UNITS_PER_DB = 2**20
 _NEPER_PER_DB = float(np.log(10.0) / 20.0)
 _MARGIN_SAMPLES = 6  # half of the true-peak filter: the gain is as low all over the samples that a reading looks at
 
 
 class LoudnessMatch:
-    """Brings the wet to the loudness of the content, slowly.
+    """Brings the wet to the loudness of the content, moment by moment.
 
-    Both loudnesses are running means of K-weighted power. They start as plain means, so that the first second is right
-    too, and hold while the content is below the gate, so that silence moves nothing.
+    Momentary loudness is the mean K-weighted power of the last 400 ms (BS.1770-4, EBU Tech 3341). The gain is a running
+    mean of the difference of both in dB: a quiet pad after loud drums counts as much as the drums did, so that its level
+    settles within the time constant and does not wait for the drums to fade from a mean of powers. It starts as a plain
+    mean, so that the first second is right too, and holds while the content is below the gate, so that silence moves
+    nothing.
 
     Args:
         geometry: Sizes and rate, which give the frame rate.
-        time_constant_s: Of the running means, in seconds.
+        time_constant_s: Of the running mean, in seconds.
         gate_dbfs: Below this power of a frame of the content nothing moves, in dB over full scale.
         max_gain_db: Largest gain up or down, in dB.
     """
@@ -45,16 +53,17 @@ class LoudnessMatch:
         self,
         geometry: StftGeometry,
         *,
-        time_constant_s: float = 1.5,
+        time_constant_s: float = 0.5,
         gate_dbfs: float = -50.0,
         max_gain_db: float = 24.0,
     ) -> None:
         self._rate = 1.0 - float(np.exp(-1.0 / (time_constant_s * geometry.frames_per_s)))
         self._gate = 10.0 ** (gate_dbfs / 10.0)
         self._max_gain_db = max_gain_db
+        self._recent = np.zeros((2, round(MOMENTARY_S * geometry.frames_per_s)))
+        """Power of the last heard frames of content and wet; a ring."""
         self._n_heard = 0
-        self._content = 0.0
-        self._wet = 0.0
+        self._difference_db = 0.0
 
     def process(
         self,
@@ -70,7 +79,7 @@ class LoudnessMatch:
             content_power: ``KWeighting.frame_loudness_power`` of the content, ``(frames,)``.
             wet_power: The same of the wet, before this gain.
             strength: 0 to 1, for all frames or ``(frames,)``; scales the gain in dB.
-            hold: Whether the running means stand still (the parameter ``freeze``).
+            hold: Whether the running mean stands still (the parameter ``freeze``).
 
         Returns:
             Linear gains, float32 ``(frames,)``; exactly 1 before anything was heard and where strength is 0.
@@ -78,26 +87,28 @@ class LoudnessMatch:
         gain_db = np.empty(len(content_power))
         for frame, (content, wet) in enumerate(zip(content_power.tolist(), wet_power.tolist(), strict=True)):
             if content >= self._gate and not hold:
-                self._n_heard += 1
-                rate = max(self._rate, 1.0 / self._n_heard)
-                self._content += rate * (content - self._content)
-                self._wet += rate * (wet - self._wet)
-            gain_db[frame] = self._gain_db()
+                self._hear(content, wet)
+            gain_db[frame] = self._difference_db
         return (10.0 ** (gain_db * strength / 20.0)).astype(np.float32)
 
     def copy_from(self, other: LoudnessMatch) -> None:
-        """Takes over another one's running means: a new style goes on where the old one was."""
-        self._n_heard, self._content, self._wet = other._n_heard, other._content, other._wet
+        """Takes over what another one heard: a new style goes on where the old one was."""
+        self._recent[:] = other._recent
+        self._n_heard, self._difference_db = other._n_heard, other._difference_db
 
     def reset(self) -> None:
         """As if nothing had been heard."""
-        self._n_heard, self._content, self._wet = 0, 0.0, 0.0
+        self._recent.fill(0.0)
+        self._n_heard, self._difference_db = 0, 0.0
 
-    def _gain_db(self) -> float:
-        if not self._n_heard:
-            return 0.0
-        ratio = self._content / max(self._wet, 1e-20)  # a silent wet gets the largest gain, of nothing
-        return min(max(10.0 * float(np.log10(ratio)), -self._max_gain_db), self._max_gain_db)
+    def _hear(self, content: float, wet: float) -> None:
+        self._recent[:, self._n_heard % self._recent.shape[1]] = content, wet
+        self._n_heard += 1
+        # Unheard places of the ring are 0 in both sums, and the ratio of sums is that of the means.
+        content_sum, wet_sum = self._recent.sum(axis=1).tolist()
+        now_db = 10.0 * math.log10(content_sum / max(wet_sum, 1e-20))  # a silent wet gets the largest gain, of nothing
+        now_db = min(max(now_db, -self._max_gain_db), self._max_gain_db)
+        self._difference_db += max(self._rate, 1.0 / self._n_heard) * (now_db - self._difference_db)
 
 
 class TruePeakCeiling:
