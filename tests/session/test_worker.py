@@ -255,7 +255,7 @@ def test_a_full_inbox_refuses_the_next_message():
 
 
 def test_stopping_leaves_no_thread_behind():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     clock, scheduler = FakeClock(), FakeScheduler()
     workers = [SessionWorker(session(), scheduler, Listener(), deadline_s=1.0, clock=clock) for _ in range(5)]
     for worker in workers:
@@ -264,6 +264,6 @@ def test_stopping_leaves_no_thread_behind():
     for _ in workers:
         assert scheduler.arrived.acquire(timeout=PATIENCE_S)
     assert all(worker.stop(PATIENCE_S) for worker in workers)
-    assert threading.active_count() == before
+    assert not set(threading.enumerate()) - before
     while scheduler.jobs:
         scheduler.answer()

@@ -57,6 +57,9 @@ class Server:
 
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
+        tls = _tls_files(
+            config
+        )  # before any thread starts: a certificate that cannot be read must leave nothing running
         folder = Path(config.bundles) if config.bundles else user_bundle_folder()
         self._catalog = BundleCatalog(folder, device=config.device)
         self._scheduler = StepScheduler(config.threads)
@@ -75,7 +78,7 @@ class Server:
             self._bundles,
             styles,
             limits=StreamLimits(idle_s=config.idle_limit_s),
-            tls=_tls_files(config),
+            tls=tls,
             with_reflection=config.reflection,
         )
 
