@@ -49,6 +49,10 @@ class TransferConfig:
     time_constant_s: float = 1.5
     """Time constant of the running statistics."""
 
+    def __post_init__(self) -> None:
+        if self.n_bands % 24:
+            raise ValueError(f"expected n_bands to be a multiple of 24 (three pools, three strips), got {self.n_bands}")
+
     @property
     def n_style(self) -> int:
         """Length of the style vector."""

@@ -8,6 +8,7 @@ rate, patches and the notes of every score.
 from __future__ import annotations
 
 import json
+import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,8 @@ def render_corpus(plan: CorpusPlan, folder: Path, n_processes: int = 2) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [index for index in range(plan.n_groups) if not _group_path(folder, index).exists()]
-    with ProcessPoolExecutor(n_processes) as pool:
+    # Fresh processes: a fork would copy the locks of threads that are not copied.
+    with ProcessPoolExecutor(n_processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         futures = [pool.submit(_render_group, plan, folder, index) for index in missing]
         for future in tqdm(as_completed(futures), total=len(futures), unit="group", disable=None):
             future.result()
@@ -113,7 +115,7 @@ def _random_patch(rng: np.random.Generator, plan: CorpusPlan, kind: str) -> Patc
     if plan.programs == "held-out":
         allowed = list(HELD_OUT_PROGRAMS)
     else:
-        allowed = [p for p in range(120) if plan.programs == "all" or p not in HELD_OUT_PROGRAMS]
+        allowed = [p for p in range(128) if plan.programs == "all" or p not in HELD_OUT_PROGRAMS]
     program, other = (int(p) for p in rng.choice(allowed, size=2))
     return Patch(source=kind, program=program, accompaniment=other if rng.random() < 0.15 else program, effects=effects)
 

@@ -35,8 +35,11 @@ def render_clips(
         float32 (clips, samples), mono: the mean of both channels.
 
     Raises:
+        FileNotFoundError: There is no such SoundFont; FluidSynth would play another one without a word.
         RuntimeError: FluidSynth is missing or failed; the message says what to install.
     """
+    if not soundfont.is_file():
+        raise FileNotFoundError(f"expected a SoundFont at {soundfont}, found none; install one or name another")
     with tempfile.TemporaryDirectory() as folder:
         midi_path, raw_path = Path(folder) / "clips.mid", Path(folder) / "clips.raw"
         _write_midi(midi_path, clips, clip_s)

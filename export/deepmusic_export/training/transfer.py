@@ -89,6 +89,7 @@ class TransferTrainer:
     def run(self, checkpoint: Path) -> None:
         """Trains until the budget is spent; writes the checkpoint every two minutes and at the end."""
         budget_s = self.recipe.minutes * 60
+        distance: OracleDistance | None = None
         last_saved_s = self.spent_s
         started = time.monotonic() - self.spent_s
         with tqdm(total=round(budget_s), initial=round(self.spent_s), unit="s", disable=None) as bar:
@@ -107,13 +108,15 @@ class TransferTrainer:
                     self.save(checkpoint)
                     self.corpus.refresh()
                     last_saved_s = self.spent_s
-        self._log(distance)
+        if distance is not None:
+            self._log(distance)
         self.save(checkpoint)
 
     def train_step(self, batch: Batch) -> OracleDistance:
         """One step of the optimiser; returns the distances of this batch."""
         self.system.train()
-        distance, roughness = self._distance(self.system, batch)
+        noise = torch.Generator(self.device).manual_seed(self.recipe.seed + self.step)
+        distance, roughness = self._distance(self.system, batch, noise)
         loss = distance.total() + SMOOTHNESS * roughness
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -129,7 +132,8 @@ class TransferTrainer:
         if self._validation is None:
             return {}
         with torch.no_grad():
-            parts = [self._distance(self.average, batch)[0] for batch in self._validation]
+            noise = torch.Generator(self.device).manual_seed(0)
+            parts = [self._distance(self.average, batch, noise)[0] for batch in self._validation]
         return {
             name: float(np.mean([float(getattr(part, name)) for part in parts]))
             for name in ("lsd80", "lsd50", "wide", "short")
@@ -161,11 +165,11 @@ class TransferTrainer:
         self.optimiser.load_state_dict(data["optimiser"])
         self.step, self.spent_s, self.history = data["step"], data["spent_s"], data["history"]
 
-    def _distance(self, system: TransferSystem, batch: Batch) -> tuple[OracleDistance, Tensor]:
+    def _distance(self, system: TransferSystem, batch: Batch, noise: torch.Generator) -> tuple[OracleDistance, Tensor]:
         path, loss = self._path(batch.sample_rate_hz)
         content, oracle, style = (x.to(self.device) for x in (batch.content, batch.oracle, batch.style))
         with torch.no_grad():
-            excitations = path.excite(content)
+            excitations = path.excite(content, noise)
             style_bands = path.band_magnitudes(path.spectra(style[:, :STYLE_SAMPLES]))
         gains = system.gains(excitations.bands, style_bands)
         output = path.resynthesise(path.shape(excitations.spectra, gains))
