@@ -23,11 +23,10 @@ from deepmusic_export import metrics
 from deepmusic_export.baselines import BASELINES, apply_baseline
 from deepmusic_export.data import QUIET_DBFS, Corpus
 from deepmusic_export.features import SignalPath
+from deepmusic_export.metrics import Recording
 
 #: Signal-to-noise ratio of the noise that the row "nothing + noise" adds, dB: noise fools the 80 dB distance.
 ADDED_NOISE_DB = 50.0
-#: Where the ceiling takes more than this, loudness cannot hold, dB.
-CEILING_ROOM_DB = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +40,14 @@ class Pair:
     oracle: np.ndarray
     """All float32 (samples,)."""
     sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What every method's output of a pair is compared with."""
+
+    content: Recording
+    oracle: Recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +128,10 @@ def evaluate(folder: Path, pairs: list[Pair], precision: Precision = "float") ->
     }
     scores: dict[str, list[Scores]] = {name: [] for name in methods}
     for pair in tqdm(pairs, unit="pair", disable=None):
+        rate = pair.sample_rate_hz
+        heard = _Heard(Recording(pair.content, rate), Recording(pair.oracle, rate))
         for name, method in methods.items():
-            scores[name].append(_score(method(pair), pair))
+            scores[name].append(_score(Recording(method(pair), rate), heard))
     return Report(
         bundle=model.manifest.name,
         digest=bundle.digest,
@@ -175,18 +184,17 @@ def summary_metrics(report: Report) -> dict[str, float]:
     return figures | {"pairs": float(len(report.pairs))}
 
 
-def _score(output: np.ndarray, pair: Pair) -> Scores:
-    rate = pair.sample_rate_hz
-    step = StftGeometry.for_rate(rate).step_samples
+def _score(output: Recording, pair: _Heard) -> Scores:
+    rate = output.sample_rate_hz
     return Scores(
-        lsd_db=metrics.log_spectral_distance_db(output, pair.oracle, rate, 80.0),
-        lsd50_db=metrics.log_spectral_distance_db(output, pair.oracle, rate, 50.0),
-        chroma=metrics.chroma_cosine(output, pair.content, rate),
-        onset_f1=metrics.onset_f1(output, pair.content, rate),
-        onset_f1_to_oracle=metrics.onset_f1(output, pair.oracle, rate),
-        seam=metrics.seam_ratio(output, step),
-        loudness_error_lu=_loudness_lufs(output, rate) - _loudness_lufs(pair.content, rate),
-        true_peak_dbtp=true_peak_dbtp(output[None], rate),
+        lsd_db=metrics.log_spectral_distance_db(output, pair.oracle, 80.0),
+        lsd50_db=metrics.log_spectral_distance_db(output, pair.oracle, 50.0),
+        chroma=metrics.chroma_cosine(output, pair.content),
+        onset_f1=metrics.onset_f1(output, pair.content),
+        onset_f1_to_oracle=metrics.onset_f1(output, pair.oracle),
+        seam=metrics.seam_ratio(output.audio, StftGeometry.for_rate(rate).step_samples),
+        loudness_error_lu=_loudness_lufs(output.audio, rate) - _loudness_lufs(pair.content.audio, rate),
+        true_peak_dbtp=true_peak_dbtp(output.audio[None], rate),
     )
 
 

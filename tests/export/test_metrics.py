@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from deepmusic_export.metrics import (
+    Recording,
     chroma_cosine,
     log_spectral_distance_db,
     onset_f1,
@@ -33,6 +34,10 @@ def tune(pitches: tuple[int, ...], seed: int, step_s: float = 0.4) -> np.ndarray
     return play(notes, voice_of(seed), 0.8 + step_s * len(pitches), RATE_HZ)
 
 
+def heard(audio: np.ndarray) -> Recording:
+    return Recording(audio, RATE_HZ)
+
+
 def hits(times_s: list[float]) -> np.ndarray:
     """Short bursts of noise."""
     audio = np.zeros(round(2.5 * RATE_HZ), np.float32)
@@ -52,50 +57,50 @@ def test_the_log_spectral_distance_is_that_of_the_paper() -> None:
         return librosa.power_to_db(power, top_db=80)
 
     expected = np.mean(np.sqrt(np.mean((log_mel(a) - log_mel(b)) ** 2, axis=1)))
-    assert log_spectral_distance_db(a, b, 16000, 80.0) == pytest.approx(expected, rel=1e-5)
+    assert log_spectral_distance_db(Recording(a, 16000), Recording(b, 16000), 80.0) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_log_spectral_distance_does_not_hear_the_level() -> None:
     audio = tune((60, 64, 67), 3)
-    assert log_spectral_distance_db(audio, audio, RATE_HZ, 80.0) == 0.0
-    assert log_spectral_distance_db(0.1 * audio, audio, RATE_HZ, 80.0) == pytest.approx(0.0, abs=0.02)
+    assert log_spectral_distance_db(heard(audio), heard(audio), 80.0) == 0.0
+    assert log_spectral_distance_db(heard(0.1 * audio), heard(audio), 80.0) == pytest.approx(0.0, abs=0.02)
 
 
 def test_a_smaller_range_takes_added_noise_less_seriously() -> None:
     audio = tune((60, 64, 67), 3)
     level = np.sqrt(np.mean(audio**2))
     noisy = audio + (3e-4 * level * np.random.default_rng(0).standard_normal(len(audio))).astype(np.float32)
-    at_80, at_50 = (log_spectral_distance_db(noisy, audio, RATE_HZ, range_db) for range_db in (80.0, 50.0))
+    at_80, at_50 = (log_spectral_distance_db(heard(noisy), heard(audio), range_db) for range_db in (80.0, 50.0))
     assert at_80 > 3 * at_50
 
 
 def test_chroma_is_one_for_equal_audio_and_stays_high_for_another_timbre() -> None:
     pitches = (60, 67, 62)
     same = tune(pitches, 3)
-    assert chroma_cosine(same, same, RATE_HZ) == pytest.approx(1.0, abs=1e-4)
-    assert chroma_cosine(0.2 * same, same, RATE_HZ) == pytest.approx(1.0, abs=1e-3)
-    timbre = chroma_cosine(tune(pitches, 8), same, RATE_HZ)
-    notes = chroma_cosine(tune(tuple(pitch + 1 for pitch in pitches), 3), same, RATE_HZ)
+    assert chroma_cosine(heard(same), heard(same)) == pytest.approx(1.0, abs=1e-4)
+    assert chroma_cosine(heard(0.2 * same), heard(same)) == pytest.approx(1.0, abs=1e-3)
+    timbre = chroma_cosine(heard(tune(pitches, 8)), heard(same))
+    notes = chroma_cosine(heard(tune(tuple(pitch + 1 for pitch in pitches), 3)), heard(same))
     assert timbre > notes + 0.2
 
 
 def test_onsets_are_found_within_fifty_milliseconds() -> None:
     audio = hits([0.3, 0.7, 1.0, 1.5, 1.9])
-    assert onset_f1(audio, audio, RATE_HZ) == 1.0
+    assert onset_f1(heard(audio), heard(audio)) == 1.0
     by_20_ms, by_150_ms = (np.roll(audio, round(shift * RATE_HZ)) for shift in (0.02, 0.15))
-    assert onset_f1(by_20_ms, audio, RATE_HZ) > 0.8
-    assert onset_f1(by_150_ms, audio, RATE_HZ) < 0.4
+    assert onset_f1(heard(by_20_ms), heard(audio)) > 0.8
+    assert onset_f1(heard(by_150_ms), heard(audio)) < 0.4
 
 
 def test_half_of_the_onsets_give_two_thirds() -> None:
     all_hits, every_other = hits([0.3, 0.8, 1.3, 1.8]), hits([0.3, 1.3])
-    assert onset_f1(every_other, all_hits, RATE_HZ) == pytest.approx(2 / 3, abs=0.01)
+    assert onset_f1(heard(every_other), heard(all_hits)) == pytest.approx(2 / 3, abs=0.01)
 
 
 def test_silence_has_the_onsets_of_silence() -> None:
     silence = np.zeros(RATE_HZ, np.float32)
-    assert onset_f1(silence, silence, RATE_HZ) == 1.0
-    assert onset_f1(silence, hits([0.3, 0.8]), RATE_HZ) == 0.0
+    assert onset_f1(heard(silence), heard(silence)) == 1.0
+    assert onset_f1(heard(silence), heard(hits([0.3, 0.8]))) == 0.0
 
 
 @pytest.mark.parametrize("period", [256, 1024, 4096])
