@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 import torch
 
+from deepmusic.dsp.gains import BandLayout
 from deepmusic.model.manifest import Manifest
 from deepmusic_export.bundle import write_bundle
 from deepmusic_export.data import Corpus
@@ -20,7 +21,7 @@ from deepmusic_export.graph import StepInputs, export_style, export_transfer, fo
 from deepmusic_export.nets.style_net import StyleNet
 from deepmusic_export.nets.transfer import STEP_FRAMES, TransferNet
 
-#: Steps that the golden file holds: 1.4 s at 48 kHz.
+#: Steps that the golden file holds at most: 1.4 s at 48 kHz.
 GOLDEN_STEPS = 64
 #: Steps of each clip that calibrate int8, spread over the clip.
 CALIBRATION_STEPS_A_CLIP = 24
@@ -39,6 +40,8 @@ class PackingPlan:
     full_range: bool = False
     """Eight-bit weights in the int8 file; only for hosts with VNNI."""
     calibration_clips: int = 24
+    clip_samples: int = 196608
+    """Length of a clip of the calibration and of the golden steps, a multiple of 1024."""
     training: dict[str, Any] = field(default_factory=dict)
     """data, steps, hours, seed, host, note: the manifest's training note."""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -74,17 +77,17 @@ def pack(transfer: TransferNet, style: StyleNet, corpus: Corpus, plan: PackingPl
             halve(work / "style_float.onnx", work / "style_half.onnx")
             files |= {"transfer.onnx": work / "half.onnx", "style_encoder.onnx": work / "style_half.onnx"}
         if plan.int8:
-            steps = calibration_steps(work / "float.onnx", transfer, style, corpus, plan.calibration_clips)
+            steps = calibration_steps(work / "float.onnx", transfer, style, corpus, plan)
             quantise(work / "float.onnx", work / "int8.onnx", steps, full_range=plan.full_range)
             files["transfer.int8.onnx"] = work / "int8.onnx"
         np.save(work / "state.npy", transfer.initial_state()[0].numpy())
-        np.savez(work / "golden.npz", **_golden(transfer, style, corpus))
+        np.savez(work / "golden.npz", **_golden(transfer, style, corpus, plan))
         files |= {"initial_state.npy": work / "state.npy", "golden.npz": work / "golden.npz"}
         return write_bundle(folder, _manifest_fields(transfer, style, plan), files)
 
 
 def calibration_steps(
-    graph: Path, transfer: TransferNet, style: StyleNet, corpus: Corpus, n_clips: int, seed: int = 7
+    graph: Path, transfer: TransferNet, style: StyleNet, corpus: Corpus, plan: PackingPlan, seed: int = 7
 ) -> Iterator[StepInputs]:
     """Inputs of real steps with the states that a stream has there; later steps of a clip count as much as its start.
 
@@ -92,8 +95,8 @@ def calibration_steps(
     """
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(seed)
-    for _ in range(n_clips):
-        bands, vector = (value.numpy() for value in _example(style, corpus, rng))
+    for _ in range(plan.calibration_clips):
+        bands, vector = (value.numpy() for value in _example(style, corpus, plan.clip_samples, rng))
         n_steps = bands.shape[1] // STEP_FRAMES
         chosen = set(rng.choice(n_steps, size=min(CALIBRATION_STEPS_A_CLIP, n_steps), replace=False).tolist())
         state = transfer.initial_state().numpy()
@@ -105,24 +108,27 @@ def calibration_steps(
             _, state = session.run(None, inputs)
 
 
-def _example(style: StyleNet, corpus: Corpus, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Bands of a content (1, frames, 3, bands) and the vector of a style (1, n_style), five seconds each."""
-    batch = corpus.batch(rng, 1, 4 * 48 * 1024)
-    path = SignalPath(batch.sample_rate_hz)
+def _example(
+    style: StyleNet, corpus: Corpus, n_samples: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Bands of a content (1, frames, 3, bands) and the vector of a style (1, n_style)."""
+    batch = corpus.batch(rng, 1, n_samples)
+    path = SignalPath(batch.sample_rate_hz, BandLayout(n_bands=style.n_bands))
     with torch.no_grad():
         bands = path.excite(batch.content).bands
         vector = style(path.band_magnitudes(path.spectra(batch.style)))
     return bands, vector
 
 
-def _golden(transfer: TransferNet, style: StyleNet, corpus: Corpus) -> dict[str, np.ndarray]:
-    bands, vector = _example(style, corpus, np.random.default_rng(11))
-    bands = bands[:, : GOLDEN_STEPS * STEP_FRAMES]
+def _golden(transfer: TransferNet, style: StyleNet, corpus: Corpus, plan: PackingPlan) -> dict[str, np.ndarray]:
+    bands, vector = _example(style, corpus, plan.clip_samples, np.random.default_rng(11))
+    n_steps = min(GOLDEN_STEPS, bands.shape[1] // STEP_FRAMES)
+    bands = bands[:, : n_steps * STEP_FRAMES]
     with torch.no_grad():
         gain_db, _ = transfer(bands, vector, torch.zeros(1, 1), transfer.initial_state())
 
     def by_step(values: torch.Tensor) -> np.ndarray:
-        return values.reshape(GOLDEN_STEPS, 1, STEP_FRAMES, *values.shape[2:]).numpy()
+        return values.reshape(n_steps, 1, STEP_FRAMES, *values.shape[2:]).numpy()
 
     return {"bands": by_step(bands), "style": vector.numpy(), "gain_db": by_step(gain_db)}
 

@@ -66,9 +66,7 @@ class TorchStepModel:
     ) -> tuple[np.ndarray, np.ndarray]:
         """One step, as `TransferModel.step`."""
         with torch.no_grad():
-            gain_db, after = self._net(
-                *(torch.from_numpy(np.ascontiguousarray(x)) for x in (bands, style, freeze, state))
-            )
+            gain_db, after = self._net(*(torch.from_numpy(np.array(x)) for x in (bands, style, freeze, state)))
         return gain_db.numpy(), after.numpy()
 
 
@@ -146,19 +144,21 @@ def drift_db(folder: Path, minutes: float, window_s: float = 10.0, rate_hz: int 
     bundle = Bundle.open(folder)
     encoder = StyleEncoder.load(bundle)
     style = learn(chords(4.0, rate_hz, seed=1)[:1], rate_hz, encoder)
-    config = SessionConfig(audio_format=AudioFormat(sample_rate_hz=rate_hz, n_channels=1), backlog_s=np.inf)
-    models: list[Precision] = ["float", "int8"]
-    sessions = [Session(config, model_facts(TransferModel.load(bundle, precision=p)), style) for p in models]
     audio = chords(window_s, rate_hz)[:1]
+    config = SessionConfig(
+        audio_format=AudioFormat(sample_rate_hz=rate_hz, n_channels=1),
+        max_block_samples=audio.shape[1],
+        backlog_s=np.inf,
+    )
+    precisions: tuple[Precision, ...] = ("float", "int8")
+    models = [TransferModel.load(bundle, precision=precision) for precision in precisions]
+    sessions = [Session(config, model_facts(model), style) for model in models]
     ratios: list[float] = []
     for window in range(round(minutes * 60 / window_s)):
-        outputs = [
-            _sound(run_to_end(session, AudioIn(block=block, first_sample=0)))
-            for session in sessions
-            for block in [audio]
-        ]
-        if window:
-            ratios.append(signal_to_noise_db(outputs[1], outputs[0]))
+        block = AudioIn(block=audio, first_sample=window * audio.shape[1])
+        reference, output = (_sound(run_to_end(session, block)) for session in sessions)
+        if window:  # the first one begins with the stream's latency
+            ratios.append(signal_to_noise_db(output, reference))
     return ratios
 
 

@@ -21,6 +21,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--name", default="live", help="name of the bundle (default live)")
     parser.add_argument("--version", default="1")
     parser.add_argument("--weights", choices=("float32", "float16"), default="float32", help="of the float files")
+    parser.add_argument("--clip-samples", type=int, default=196608, help="length of a calibration clip")
     parser.add_argument("--no-int8", action="store_true", help="leave the int8 file out")
     parser.add_argument("--full-range", action="store_true", help="8-bit weights: only for hosts with VNNI")
     parser.add_argument("--data", default="", help="what it was trained on, for the manifest")
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
         half=args.weights == "float16",
         int8=not args.no_int8,
         full_range=args.full_range,
+        clip_samples=args.clip_samples,
         training=_training_note(checkpoint, args),
         metrics={} if args.metrics is None else json.loads(args.metrics.read_text())["summary"],
     )

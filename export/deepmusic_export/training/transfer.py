@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from deepmusic.dsp.gains import BandLayout
 from deepmusic_export.data import Batch, Corpus
 from deepmusic_export.features import SignalPath
 from deepmusic_export.losses import OracleDistance, OracleLoss
@@ -182,7 +183,8 @@ class TransferTrainer:
 
     def _path(self, sample_rate_hz: int) -> tuple[SignalPath, OracleLoss]:
         if sample_rate_hz not in self.paths:
-            self.paths[sample_rate_hz] = SignalPath(sample_rate_hz).to(self.device)
+            layout = BandLayout(n_bands=self.recipe.network.n_bands)
+            self.paths[sample_rate_hz] = SignalPath(sample_rate_hz, layout).to(self.device)
             self.distances[sample_rate_hz] = OracleLoss(sample_rate_hz).to(self.device)
         return self.paths[sample_rate_hz], self.distances[sample_rate_hz]
 
