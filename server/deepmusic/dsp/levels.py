@@ -37,10 +37,10 @@ class LoudnessMatch:
     """Brings the wet to the loudness of the content, moment by moment.
 
     Momentary loudness is the mean K-weighted power of the last 400 ms (BS.1770-4, EBU Tech 3341). The gain is a running
-    mean of the difference of both in dB: a quiet pad after loud drums counts as much as the drums did, so that its level
-    settles within the time constant and does not wait for the drums to fade from a mean of powers. It starts as a plain
-    mean, so that the first second is right too, and holds while the content is below the gate, so that silence moves
-    nothing.
+    mean of the difference of both in dB: a quiet pad after loud drums counts as much as the drums did, so that its
+    level settles within the time constant and does not wait for the drums to fade from a mean of powers. It starts as a
+    plain mean, so that the first second is right too, and holds while the content is below the gate, so that silence
+    moves nothing.
 
     Args:
         geometry: Sizes and rate, which give the frame rate.
