@@ -1,0 +1,156 @@
+"""The bundle that ships: golden steps, the laws of every model, and no breathing of its running statistics."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from deepmusic.audio import Audio, AudioFormat
+from deepmusic.model.bundle import Bundle
+from deepmusic.model.catalog import DEFAULT_BUNDLE, PACKAGE_FOLDER
+from deepmusic.model.golden import golden_snr_db
+from deepmusic.model.runtime import StyleEncoder, TransferModel
+from deepmusic.model.style_vector import StyleVector
+from deepmusic.session.config import SessionConfig, Setting, model_facts
+from deepmusic.session.offline import render
+from deepmusic.session.session import Session
+from deepmusic.styles.learn import learn
+from tests.session.streams import play_through
+from tests.support.laws import RANDOM, music
+
+RATE_HZ = 48000
+LATENCY = 1855
+
+FLOAT_SNR_DB = 80.0
+"""The float file computes what the golden steps hold, but for the order of sums."""
+
+INT8_SNR_DB = 20.0
+"""As the runtime asks at load."""
+
+STREAM_TOLERANCE = 1e-4
+"""Promised for the bundle on audio; every split runs the same steps, so on one host it is 0."""
+
+SETTLED_DB = 1.5
+"""How near to its earlier level a pad is once the statistics have settled."""
+
+
+@cache
+def bundle() -> Bundle:
+    return Bundle.open(PACKAGE_FOLDER / DEFAULT_BUNDLE)
+
+
+@cache
+def model(precision: str = "float") -> TransferModel:
+    return TransferModel.load(bundle(), precision=precision)  # type: ignore[arg-type]
+
+
+@cache
+def style() -> StyleVector:
+    return learn(music(1, 4 * RATE_HZ, seed=5), RATE_HZ, StyleEncoder.load(bundle()))
+
+
+def config(n_channels: int = 2, rate_hz: int = RATE_HZ, **settings: float) -> SessionConfig:
+    return SessionConfig(
+        audio_format=AudioFormat(sample_rate_hz=rate_hz, n_channels=n_channels),
+        settings=tuple(Setting(name=name, value=value) for name, value in settings.items()),
+    )
+
+
+def play(audio: Audio, rate_hz: int = RATE_HZ, **settings: float) -> Audio:
+    return render(config(audio.shape[0], rate_hz, **settings), model(), style(), audio)
+
+
+def test_the_float_file_gives_its_golden_gains():
+    assert golden_snr_db(model(), model().initial_state(), bundle().golden()) >= FLOAT_SNR_DB
+
+
+def test_the_int8_file_is_near_its_golden_gains():
+    assert golden_snr_db(model("int8"), model("int8").initial_state(), bundle().golden()) >= INT8_SNR_DB
+
+
+def test_all_files_fit_into_thirty_megabytes():
+    assert sum(file.stat().st_size for file in bundle().path.iterdir()) <= 30e6
+
+
+@pytest.mark.parametrize(
+    ("block_samples", "rate_hz", "n_channels"), [(64, 48000, 2), (441, 44100, 1), (8193, 96000, 2), (RANDOM, 48000, 1)]
+)
+def test_a_stream_equals_the_offline_pass(block_samples: int, rate_hz: int, n_channels: int):
+    audio = music(n_channels, 2 * rate_hz, rate_hz)
+    offline = play(audio, rate_hz)
+    of = Session(config(n_channels, rate_hz), model_facts(model()), style())
+    streamed = play_through(of, audio, block_samples=block_samples).audio[:, of.latency_samples :]
+    np.testing.assert_allclose(streamed, offline, rtol=0, atol=STREAM_TOLERANCE)
+
+
+def test_the_sound_depends_on_the_past_alone():
+    audio = music(1, 2 * RATE_HZ)
+    changed = audio.copy()
+    changed[:, RATE_HZ:] = music(1, 2 * RATE_HZ, seed=9)[:, RATE_HZ:]
+    before, after = play(audio), play(changed)
+    np.testing.assert_array_equal(before[:, : RATE_HZ - LATENCY], after[:, : RATE_HZ - LATENCY])
+    assert np.abs(before[:, RATE_HZ:] - after[:, RATE_HZ:]).max() > 1e-3
+
+
+def test_two_passes_give_the_same_samples():
+    audio = music(2, RATE_HZ)
+    np.testing.assert_array_equal(play(audio), play(audio))
+
+
+@pytest.mark.parametrize("kind", ["silence", "dc", "full scale", "impulse", "far above full scale"])
+def test_extremes_stay_finite_and_under_the_ceiling(kind: str):
+    audio = np.zeros((1, RATE_HZ), np.float32)
+    if kind == "dc":
+        audio[:] = 0.5
+    elif kind == "full scale":
+        audio[:] = np.sign(np.sin(np.arange(RATE_HZ) * 0.05))
+    elif kind == "impulse":
+        audio[:, RATE_HZ // 2] = 1.0
+    elif kind == "far above full scale":
+        audio[:] = 1e30 * np.sin(np.arange(RATE_HZ) * 0.05)
+    out = play(audio)
+    assert np.isfinite(out).all()
+    assert np.abs(out).max() <= 10 ** (-1 / 20) + 1e-3
+
+
+def test_strength_zero_gives_the_input_back_bit_for_bit():
+    audio = music(2, RATE_HZ) * np.float32(1.7)
+    np.testing.assert_array_equal(play(audio, strength=0.0), audio)
+
+
+def test_the_style_changes_the_sound():
+    audio = music(1, 2 * RATE_HZ)
+    assert np.sqrt(np.mean((play(audio) - audio) ** 2)) > 0.05 * np.sqrt(np.mean(audio**2))
+
+
+def test_frozen_runs_that_began_at_different_places_agree_after_the_receptive_field():
+    golden = bundle().golden()
+    n_steps, late = len(golden.bands), 12
+    held = np.ones((1, 1), np.float32)
+    gains: list[list[np.ndarray]] = []
+    for first in (0, late):
+        state, heard = model().initial_state()[np.newaxis], []
+        for step in range(first, n_steps):
+            gain_db, state = model().step(golden.bands[step], golden.style, held, state)
+            heard.append(gain_db)
+        gains.append(heard[-8:])
+    np.testing.assert_allclose(np.stack(gains[0]), np.stack(gains[1]), rtol=0, atol=1e-3)
+
+
+def test_a_pad_comes_back_at_its_level_within_the_time_constant():
+    window = RATE_HZ // 10
+    at = np.arange(4 * RATE_HZ) / RATE_HZ
+    chord = sum(np.sin(2 * np.pi * hz * k * at) / k for hz in (220.0, 277.2, 329.6) for k in range(1, 6))
+    pad = (0.01 * chord)[np.newaxis].astype(np.float32)
+    hits = np.random.default_rng(1).standard_normal((1, 3 * RATE_HZ)) * 0.2
+    drums = (hits * np.exp(-(np.arange(hits.shape[1]) % (RATE_HZ // 4)) / 1500.0)).astype(np.float32)
+    silence = np.zeros((1, 2 * RATE_HZ), np.float32)
+    out = play(np.concatenate([pad, drums, silence, pad], axis=1))
+    level = 10 * np.log10((out[0, : out.shape[1] // window * window].reshape(-1, window) ** 2).mean(1) + 1e-14)
+    settled = level[20:40].mean()
+    silent = level[70 + 10 : 90]
+    returned = level[90 + round(10 * bundle().manifest.statistics_time_constant_s) :]
+    assert np.abs(returned[:-1] - settled).max() <= SETTLED_DB
+    assert silent.max() < -60.0
