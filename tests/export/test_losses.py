@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deepmusic_export.losses import OracleLoss
-from deepmusic_export.metrics import log_spectral_distance_db
+from deepmusic_export.metrics import Recording, log_spectral_distance_db
 from deepmusic_export.render.scores import random_score
 from deepmusic_export.render.synthesis import play, voice_of
 
@@ -65,8 +65,9 @@ def test_a_step_against_the_gradient_lowers_the_distance(loss: OracleLoss) -> No
 def test_the_first_distances_are_the_measures_of_the_model_card(loss: OracleLoss) -> None:
     output, oracle = clip(1), clip(2)
     distance = loss(output, oracle)
+    heard = [Recording(audio[0].numpy(), RATE_HZ) for audio in (output, oracle)]
     for ours, range_db in ((distance.lsd80, 80.0), (distance.lsd50, 50.0)):
-        card = log_spectral_distance_db(output[0].numpy(), oracle[0].numpy(), RATE_HZ, range_db)
+        card = log_spectral_distance_db(heard[0], heard[1], range_db)
         assert ours.item() == pytest.approx(card, abs=SAME_MEASURE_DB)
 
 
