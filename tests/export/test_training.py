@@ -10,7 +10,14 @@ import torch
 
 from deepmusic_export.data import Corpus
 from deepmusic_export.nets.transfer import TransferConfig
-from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer, load_system, recipe_from_dict
+from deepmusic_export.training.schedule import set_learning_rate
+from deepmusic_export.training.transfer import (
+    WARM_UP_STEPS,
+    TransferRecipe,
+    TransferTrainer,
+    load_system,
+    recipe_from_dict,
+)
 
 RECIPE = TransferRecipe(
     network=TransferConfig(n_bands=96, width=4, n_embedding=8, n_modulation=6),
@@ -90,7 +97,7 @@ def test_the_learning_rate_warms_up_and_falls_to_a_fiftieth(synth_corpus: Path) 
 
     def rate(step: int, progress: float) -> float:
         trainer.step = step
-        trainer._set_learning_rate(progress)
+        set_learning_rate(trainer.optimiser, RECIPE.learning_rate, trainer.step, progress, WARM_UP_STEPS)
         return trainer.optimiser.param_groups[0]["lr"] / RECIPE.learning_rate
 
     assert rate(0, 0.0) == pytest.approx(1 / 60)

@@ -8,7 +8,6 @@ patch are drawn together in them (supervised contrastive loss, Khosla et al. 202
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from deepmusic_export.features import SignalPath
 from deepmusic_export.nets.levels import compress, frequency_ramp
 from deepmusic_export.nets.vgg19 import STYLE_LAYERS, WIDTHS, Vgg19, read_weights
 from deepmusic_export.training.labelled import N_FAMILIES, N_KEYS, N_PROGRAMS, UNKNOWN, LabelledClips, LabelledCorpus
+from deepmusic_export.training.schedule import set_learning_rate
 
 #: STFT frames whose mean power is one column of the picture: 1024 samples, 21 ms at 48 kHz.
 FRAMES_PER_COLUMN = 4
@@ -206,7 +206,9 @@ class EncoderTrainer:
         losses: EncoderLosses | None = None
         with tqdm(total=round(budget_s), initial=round(self.spent_s), unit="s", disable=None) as bar:
             while self.spent_s < budget_s:
-                self._set_learning_rate(self.spent_s / budget_s)
+                set_learning_rate(
+                    self.optimiser, self.recipe.learning_rate, self.step, self.spent_s / budget_s, WARM_UP_STEPS
+                )
                 rng = np.random.default_rng((self.recipe.seed, self.step))
                 losses = self.train_step(self.corpus.batch(rng, self.recipe.batch_size, self.recipe.crop_samples))
                 self.spent_s = time.monotonic() - started
@@ -285,12 +287,6 @@ class EncoderTrainer:
             self._paths[rate] = encoder_path(rate, self.recipe.n_bands).to(self.device)
         path = self._paths[rate]
         return path.band_magnitudes(path.spectra(clips.audio))
-
-    def _set_learning_rate(self, progress: float) -> None:
-        warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
-        scale = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * scale
 
     def _validation_clips(self, corpus: LabelledCorpus) -> list[LabelledClips]:
         rng = np.random.default_rng(12345)

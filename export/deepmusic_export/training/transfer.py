@@ -8,7 +8,6 @@ warm-up and a cosine over the time budget, an exponential average of the weights
 from __future__ import annotations
 
 import copy
-import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,11 +24,14 @@ from deepmusic_export.features import SignalPath
 from deepmusic_export.losses import OracleDistance, OracleLoss
 from deepmusic_export.nets.style_net import StyleNet
 from deepmusic_export.nets.transfer import STEP_FRAMES, TransferConfig, TransferNet
+from deepmusic_export.training.schedule import set_learning_rate
 
 #: Weight of the roughness of the gains over bands, per dB.
 SMOOTHNESS = 0.02
 #: Samples at the crop's start that the loss leaves out: the statistics have heard too little there.
 WARM_UP_SAMPLES = 8192
+#: Steps over which the learning rate rises to its full height.
+WARM_UP_STEPS = 60
 #: The style is heard for this many samples at most.
 STYLE_SAMPLES = 98304
 
@@ -95,7 +97,9 @@ class TransferTrainer:
         started = time.monotonic() - self.spent_s
         with tqdm(total=round(budget_s), initial=round(self.spent_s), unit="s", disable=None) as bar:
             while self.spent_s < budget_s:
-                self._set_learning_rate(self.spent_s / budget_s)
+                set_learning_rate(
+                    self.optimiser, self.recipe.learning_rate, self.step, self.spent_s / budget_s, WARM_UP_STEPS
+                )
                 rng = np.random.default_rng((self.recipe.seed, self.step))
                 distance = self.train_step(self.corpus.batch(rng, self.recipe.batch_size, self.recipe.crop_samples))
                 self.spent_s = time.monotonic() - started
@@ -145,7 +149,7 @@ class TransferTrainer:
         partial = path.with_suffix(".part")
         torch.save(
             {
-                "recipe": _recipe_dict(self.recipe),
+                "recipe": asdict(self.recipe),
                 "system": self.system.state_dict(),
                 "average": self.average.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
@@ -197,12 +201,6 @@ class TransferTrainer:
                 else:
                     mean.copy_(value)
 
-    def _set_learning_rate(self, progress: float) -> None:
-        warm = min(1.0, (self.step + 1) / 60)
-        scale = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * scale
-
     def _validation_batches(self, corpus: Corpus) -> list[Batch]:
         rng = np.random.default_rng(12345)
         n_samples = self.recipe.crop_samples // STEP_FRAMES * STEP_FRAMES
@@ -231,7 +229,3 @@ def load_system(path: Path) -> tuple[TransferSystem, dict[str, Any]]:
 def recipe_from_dict(fields: dict[str, Any]) -> TransferRecipe:
     """The recipe that a checkpoint was trained with."""
     return TransferRecipe(**{**fields, "network": TransferConfig(**fields["network"])})
-
-
-def _recipe_dict(recipe: TransferRecipe) -> dict[str, Any]:
-    return asdict(recipe)
