@@ -107,7 +107,7 @@ class Corpus:
         content = _cut(audio[p, a], start, n_samples)
         oracle = _cut(audio[q, a], start, n_samples)
         style = _cut(audio[q, b], style_start, n_samples)
-        if min(_level_dbfs(content), _level_dbfs(oracle), _level_dbfs(style)) < QUIET_DBFS:
+        if min(level_dbfs(content), level_dbfs(oracle), level_dbfs(style)) < QUIET_DBFS:
             return None
         # Content and oracle keep their proportion: the loss normalises, the network must not depend on it.
         return _at_level(content, levels[0]), _at_level(style, levels[1]), _at_level(oracle, levels[0])
@@ -117,9 +117,10 @@ def _cut(clip: np.ndarray, start: int, n_samples: int) -> np.ndarray:
     return clip[start : start + n_samples].astype(np.float32) / 32768.0
 
 
-def _level_dbfs(audio: np.ndarray) -> float:
+def level_dbfs(audio: np.ndarray) -> float:
+    """Mean power of float32 audio in dB over full scale; -120 for digital silence."""
     return float(10 * np.log10(np.mean(audio**2) + 1e-12))
 
 
-def _at_level(audio: np.ndarray, level_dbfs: float) -> np.ndarray:
-    return audio * np.float32(10 ** ((level_dbfs - _level_dbfs(audio)) / 20))
+def _at_level(audio: np.ndarray, target_dbfs: float) -> np.ndarray:
+    return audio * np.float32(10 ** ((target_dbfs - level_dbfs(audio)) / 20))

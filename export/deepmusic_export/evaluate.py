@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ import torch
 from tqdm import tqdm
 
 from deepmusic.audio import AudioFormat
-from deepmusic.dsp.loudness import integrated_loudness_lufs
 from deepmusic.dsp.true_peak import true_peak_dbtp
 from deepmusic.dsp.windows import StftGeometry
 from deepmusic.model.bundle import Bundle
@@ -21,7 +21,7 @@ from deepmusic.session.offline import render
 from deepmusic.styles.learn import learn
 from deepmusic_export import metrics
 from deepmusic_export.baselines import BASELINES, apply_baseline
-from deepmusic_export.data import QUIET_DBFS, Corpus
+from deepmusic_export.data import QUIET_DBFS, Corpus, level_dbfs
 from deepmusic_export.features import SignalPath
 from deepmusic_export.metrics import Recording
 
@@ -98,7 +98,7 @@ def draw_pairs(corpus: Corpus, source: str, n_pairs: int, seed: int) -> list[Pai
         p, q = rng.choice(n_patches, size=2, replace=False)
         a, b = rng.choice(n_scores, size=2, replace=False)
         (content, rate), (style, _), (oracle, _) = (corpus.clip(group, *clip) for clip in ((p, a), (q, b), (q, a)))
-        if min(_level_dbfs(x) for x in (content, style, oracle)) > QUIET_DBFS:
+        if min(level_dbfs(x) for x in (content, style, oracle)) > QUIET_DBFS:
             pairs.append(Pair(source=source, content=content, style=style, oracle=oracle, sample_rate_hz=rate))
     return pairs
 
@@ -193,13 +193,9 @@ def _score(output: Recording, pair: _Heard) -> Scores:
         onset_f1=metrics.onset_f1(output, pair.content),
         onset_f1_to_oracle=metrics.onset_f1(output, pair.oracle),
         seam=metrics.seam_ratio(output.audio, StftGeometry.for_rate(rate).step_samples),
-        loudness_error_lu=_loudness_lufs(output.audio, rate) - _loudness_lufs(pair.content.audio, rate),
+        loudness_error_lu=output.loudness_lufs - pair.content.loudness_lufs,
         true_peak_dbtp=true_peak_dbtp(output.audio[None], rate),
     )
-
-
-def _loudness_lufs(audio: np.ndarray, sample_rate_hz: int) -> float:
-    return integrated_loudness_lufs(audio[None], sample_rate_hz)
 
 
 def _with_noise(pair: Pair) -> np.ndarray:
@@ -210,7 +206,7 @@ def _with_noise(pair: Pair) -> np.ndarray:
 
 def _baseline(name: str) -> Callable[[Pair], np.ndarray]:
     def run(pair: Pair) -> np.ndarray:
-        path = SignalPath(pair.sample_rate_hz)
+        path = _signal_path(pair.sample_rate_hz)
         with torch.no_grad():
             output = apply_baseline(BASELINES[name], path, torch.from_numpy(pair.content), torch.from_numpy(pair.style))
         return output.numpy()
@@ -218,5 +214,7 @@ def _baseline(name: str) -> Callable[[Pair], np.ndarray]:
     return run
 
 
-def _level_dbfs(audio: np.ndarray) -> float:
-    return float(10 * np.log10(np.mean(audio**2) + 1e-12))
+@lru_cache
+def _signal_path(sample_rate_hz: int) -> SignalPath:
+    """The path of a rate: its matrices are the same for every baseline and pair."""
+    return SignalPath(sample_rate_hz)

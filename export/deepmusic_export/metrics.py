@@ -13,6 +13,8 @@ import mir_eval
 import numpy as np
 import scipy.ndimage
 
+from deepmusic.dsp.loudness import integrated_loudness_lufs
+
 #: Rate at which Cifka et al. 2021 measure the log-spectral distance, Hz.
 LSD_RATE_HZ = 16000
 #: Rate of the chroma and onset measures, Hz.
@@ -48,6 +50,11 @@ class Recording:
         """Times of the onsets in seconds."""
         audio = self._at(CONTENT_RATE_HZ)
         return librosa.onset.onset_detect(y=audio, sr=CONTENT_RATE_HZ, hop_length=256, units="time")
+
+    @cached_property
+    def loudness_lufs(self) -> float:
+        """Integrated loudness after BS.1770-4."""
+        return integrated_loudness_lufs(self.audio[None], self.sample_rate_hz)
 
     @cached_property
     def chroma(self) -> np.ndarray:

@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 
 from deepmusic.dsp.gains import BandLayout
-from deepmusic.model.manifest import Manifest
+from deepmusic.model.manifest import EXCITATIONS, Manifest
 from deepmusic_export.bundle import write_bundle
 from deepmusic_export.data import Corpus
 from deepmusic_export.features import SignalPath
@@ -138,6 +138,7 @@ def _tensor(name: str, *shape: int | str) -> dict[str, Any]:
 
 
 def _manifest_fields(transfer: TransferNet, style: StyleNet, plan: PackingPlan) -> dict[str, Any]:
+    layout = BandLayout(n_bands=transfer.config.n_bands)
     bands, n_style, n_state = transfer.config.n_bands, style.size, transfer.initial_state().shape[1]
     inputs = [
         _tensor("bands", "sessions", STEP_FRAMES, 3, bands),
@@ -154,12 +155,12 @@ def _manifest_fields(transfer: TransferNet, style: StyleNet, plan: PackingPlan) 
         "kind": "stream",
         "profile": "live",
         "features": {
-            "n_bands": bands,
-            "low_hz": 30.0,
-            "high_hz": 18000.0,
+            "n_bands": layout.n_bands,
+            "low_hz": layout.low_hz,
+            "high_hz": layout.high_hz,
             "scale": "mel-htk",
             "step_frames": STEP_FRAMES,
-            "excitations": ["content", "odd", "even", "noise"],
+            "excitations": list(EXCITATIONS),
         },
         "style": {
             "file": "style_encoder.onnx",

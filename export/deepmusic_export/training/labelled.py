@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepmusic_export.data import QUIET_DBFS, Corpus
+from deepmusic_export.data import QUIET_DBFS, Corpus, level_dbfs
 
 #: A clip without this label; it has no part in the loss.
 UNKNOWN = -100
@@ -96,7 +96,7 @@ class LabelledCorpus:
             patches, scores = rng.choice(n_patches, 2, replace=False), rng.choice(n_scores, 2, replace=False)
             four = [(path, int(p), int(s)) for p in patches for s in scores]
             cut = [self._crop(rng, place, n_samples) for place in four]
-            if all(_level_dbfs(crop) > QUIET_DBFS for crop, _ in cut):
+            if all(level_dbfs(crop) > QUIET_DBFS for crop, _ in cut):
                 places += four
                 crops += [crop for crop, _ in cut]
                 starts += [start for _, start in cut]
@@ -202,7 +202,3 @@ def _program(patch: dict[str, Any], score: np.ndarray | None) -> int:
     if score is None or len(set(score[:, 4])) != 1:
         return UNKNOWN
     return int(patch["accompaniment"] if score[0, 4] else patch["program"])
-
-
-def _level_dbfs(audio: np.ndarray) -> float:
-    return float(10 * np.log10(np.mean(audio**2) + 1e-12))
