@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,23 @@ ONSET_SLACK_S = 0.03
 def strongest_hz(audio: np.ndarray, sample_rate_hz: int) -> float:
     spectrum = np.abs(np.fft.rfft(audio * np.hanning(len(audio)), 1 << 17))
     return float(np.argmax(spectrum) * sample_rate_hz / (1 << 17))
+
+
+def onset_s(audio: np.ndarray) -> float:
+    return float(np.argmax(np.abs(audio) > 0.02 * np.abs(audio).max())) / RATE_HZ
+
+
+def centroid_hz(audio: np.ndarray) -> float:
+    power = np.abs(np.fft.rfft(audio * np.hanning(len(audio)))) ** 2
+    return float(np.sum(power * np.fft.rfftfreq(len(audio), 1 / RATE_HZ)) / np.sum(power))
+
+
+def harmonic_pitch_hz(audio: np.ndarray) -> float:
+    """Highest peak of the autocorrelation between 80 and 500 Hz."""
+    spectrum = np.fft.rfft(audio * np.hanning(len(audio)), 4 * len(audio))
+    lags = np.fft.irfft(np.abs(spectrum) ** 2)
+    shortest, longest = RATE_HZ // 500, RATE_HZ // 80
+    return RATE_HZ / float(shortest + np.argmax(lags[shortest:longest]))
 
 
 def piano(program: int = 0) -> Patch:
@@ -203,3 +221,20 @@ def test_training_never_hears_a_held_out_program(soundfont_corpus: Path) -> None
     meta = json.loads((soundfont_corpus / "group_00000.json").read_text())
     heard = {patch[part] for patch in meta["patches"] for part in ("program", "accompaniment")}
     assert not heard & set(HELD_OUT_PROGRAMS)
+
+
+@pytest.mark.parametrize("semitones", [-7, 5])
+def test_another_body_keeps_pitch_and_time_and_moves_the_formants(semitones: int, soundfont: Path) -> None:
+    choir = 52
+    score = [Note(start_s=start_s, duration_s=0.5, pitch=57, velocity=100, part=0) for start_s in (0.2, 0.9)]
+    own = Patch(source="soundfont", program=choir, accompaniment=choir)
+    clips = [(own, score), (replace(own, body_semitones=semitones), score)]
+    plain, other = render_clips(soundfont, clips, 1.6, RATE_HZ)
+    assert len(plain) == len(other) == round(1.6 * RATE_HZ)
+    for audio in (plain, other):
+        assert onset_s(audio) == pytest.approx(0.2, abs=ONSET_SLACK_S)
+    centroids = [centroid_hz(audio[RATE_HZ // 3 : RATE_HZ // 3 * 2]) for audio in (plain, other)]
+    assert (centroids[1] > 1.1 * centroids[0]) if semitones > 0 else (centroids[1] < 0.9 * centroids[0])
+    fundamentals = [harmonic_pitch_hz(audio[RATE_HZ // 3 : RATE_HZ // 3 * 2]) for audio in (plain, other)]
+    assert fundamentals[0] == pytest.approx(220.0, rel=HALF_A_SEMITONE - 1)
+    assert fundamentals[1] == pytest.approx(220.0, rel=HALF_A_SEMITONE - 1)

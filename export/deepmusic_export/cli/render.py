@@ -21,7 +21,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--programs", choices=("train", "held-out", "all"), default="train")
     parser.add_argument("--synth-share", type=float, default=0.22, help="share of groups from our own synthesis")
     parser.add_argument("--drum-share", type=float, default=0.08, help="share of groups that are drum kits")
-    parser.add_argument("--dry", action="store_true", help="no effects: what held-out corpora are made with")
+    parser.add_argument(
+        "--dry", action="store_true", help="no effects; with --own-bodies, what held-out corpora are made with"
+    )
+    parser.add_argument("--own-bodies", action="store_true", help="every instrument as large as its samples are")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.set_defaults(run=run)
@@ -39,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
         synth_share=args.synth_share,
         drum_share=args.drum_share,
         effects=not args.dry,
+        bodies=not args.own_bodies,
     )
     group_s = plan.n_patches * plan.n_scores * plan.clip_s
     n_groups = max(1, math.ceil(args.hours * 3600 / group_s))

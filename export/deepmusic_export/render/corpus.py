@@ -16,7 +16,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from deepmusic_export.render.patches import DRUM_KITS, HELD_OUT_PROGRAMS, Patch, apply_effects, random_effects
+from deepmusic_export.render.patches import (
+    DRUM_KITS,
+    HELD_OUT_PROGRAMS,
+    Patch,
+    apply_effects,
+    random_body,
+    random_effects,
+)
 from deepmusic_export.render.scores import Note, random_drum_score, random_score
 from deepmusic_export.render.soundfont import render_clips
 from deepmusic_export.render.synthesis import play, voice_of
@@ -47,6 +54,8 @@ class CorpusPlan:
     """Share of groups that are drum kits."""
     effects: bool = True
     """Whether patches may have effects."""
+    bodies: bool = True
+    """Whether SoundFont patches may be made smaller and larger than their samples."""
 
 
 def render_corpus(plan: CorpusPlan, folder: Path, n_processes: int = 2) -> None:
@@ -117,7 +126,13 @@ def _random_patch(rng: np.random.Generator, plan: CorpusPlan, kind: str) -> Patc
     else:
         allowed = [p for p in range(128) if plan.programs == "all" or p not in HELD_OUT_PROGRAMS]
     program, other = (int(p) for p in rng.choice(allowed, size=2))
-    return Patch(source=kind, program=program, accompaniment=other if rng.random() < 0.15 else program, effects=effects)
+    return Patch(
+        source=kind,
+        program=program,
+        accompaniment=other if rng.random() < 0.15 else program,
+        body_semitones=random_body(rng) if plan.bodies else 0,
+        effects=effects,
+    )
 
 
 def _as_row(note: Note) -> list[float]:

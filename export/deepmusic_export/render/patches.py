@@ -16,6 +16,9 @@ DRUM_KITS = (0, 8, 16, 24, 25, 32, 40, 48)
 #: Centres of the equaliser's bands in Hz, an octave apart.
 EQ_CENTRES_HZ = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
 
+#: Bodies reach this far to either side, semitones: a fifth, as from a violin to a viola or from a child to a man.
+BODY_SEMITONES = 7
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
@@ -47,6 +50,9 @@ class Patch:
     """SoundFont program 0 to 127, drum kit, or the seed of a synthesis patch."""
     accompaniment: int
     """Program of part 1; equal to `program` for a solo patch."""
+    body_semitones: int = 0
+    """How much smaller the instrument is than its samples, at the same pitch: formants go up by this interval and
+    envelopes run faster by it."""
     effects: Effects = Effects()
 
     def as_dict(self) -> dict[str, Any]:
@@ -68,6 +74,11 @@ def random_effects(rng: np.random.Generator) -> Effects:
         reverb_mix=float(rng.uniform(0.1, 0.6)) if has[3] else 0.0,
         seed=int(rng.integers(2**31)),
     )
+
+
+def random_body(rng: np.random.Generator) -> int:
+    """A body for a SoundFont patch in semitones; half of the patches keep their own."""
+    return int(rng.integers(-BODY_SEMITONES, BODY_SEMITONES + 1)) if rng.random() < 0.5 else 0
 
 
 def apply_effects(audio: np.ndarray, effects: Effects, sample_rate_hz: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import mido
@@ -40,10 +41,23 @@ def render_clips(
     """
     if not soundfont.is_file():
         raise FileNotFoundError(f"expected a SoundFont at {soundfont}, found none; install one or name another")
+    out = np.empty((len(clips), round(clip_s * sample_rate_hz)), np.float32)
+    for semitones in sorted({patch.body_semitones for patch, _ in clips}):
+        rows = [row for row, (patch, _) in enumerate(clips) if patch.body_semitones == semitones]
+        out[rows] = _play(soundfont, [clips[row] for row in rows], clip_s, sample_rate_hz, semitones)
+    return out
+
+
+def _play(
+    soundfont: Path, clips: list[tuple[Patch, list[Note]]], clip_s: float, sample_rate_hz: int, semitones: int
+) -> np.ndarray:
+    """One run: written lower and slower, recorded at a lower rate and played at the right one, a body is smaller."""
+    speed = 2.0 ** (semitones / 12)
+    slow = [(patch, [_slower(note, semitones, speed) for note in notes]) for patch, notes in clips]
     with tempfile.TemporaryDirectory() as folder:
         midi_path, raw_path = Path(folder) / "clips.mid", Path(folder) / "clips.raw"
-        _write_midi(midi_path, clips, clip_s)
-        command = ["fluidsynth", "-ni", "-q", "-R", "0", "-C", "0", "-g", "0.5", "-r", str(sample_rate_hz)]
+        _write_midi(midi_path, slow, clip_s * speed)
+        command = ["fluidsynth", "-ni", "-q", "-R", "0", "-C", "0", "-g", "0.5", "-r", f"{sample_rate_hz / speed:.6f}"]
         command += ["-T", "raw", "-O", "float", "-F", str(raw_path), str(soundfont), str(midi_path)]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=600)
@@ -53,10 +67,20 @@ def render_clips(
             raise RuntimeError(f"fluidsynth could not render with {soundfont.name}: {error.stderr[-300:]!r}") from error
         stereo = np.fromfile(raw_path, np.float32).reshape(-1, 2)
     mono = stereo.mean(axis=1)
-    slot, length = round((clip_s + GAP_S) * sample_rate_hz), round(clip_s * sample_rate_hz)
-    needed = slot * len(clips)
-    mono = np.pad(mono, (0, max(0, needed - len(mono))))[:needed]
-    return np.ascontiguousarray(mono.reshape(len(clips), slot)[:, :length])
+    # GAP_S is not stretched, so that every run has the same slots in seconds of its own time.
+    slot_s, length = clip_s * speed + GAP_S, round(clip_s * sample_rate_hz)
+    starts = [round(index * slot_s * sample_rate_hz / speed) for index in range(len(clips))]
+    mono = np.pad(mono, (0, max(0, starts[-1] + length - len(mono))))
+    return np.stack([mono[start : start + length] for start in starts])
+
+
+def _slower(note: Note, semitones: int, speed: float) -> Note:
+    return replace(
+        note,
+        start_s=note.start_s * speed,
+        duration_s=note.duration_s * speed,
+        pitch=min(127, max(0, note.pitch - semitones)),
+    )
 
 
 def _write_midi(path: Path, clips: list[tuple[Patch, list[Note]]], clip_s: float) -> None:
