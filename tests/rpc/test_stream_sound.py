@@ -17,6 +17,10 @@ from deepmusic.transports.wire.messages import AudioMessage, EventKind, StreamCo
 from deepmusic.transports.wire.pcm import PcmCodec, SampleFormat
 from tests.rpc.canary import canary
 from tests.rpc.serving import Heard, Serving, config, listen, noise, play, through
+from tests.support.laws import DENORMAL_TIME_RATIO
+
+DENORMAL_TURNS = 30
+"""Renders of each kind that are timed at most."""
 
 
 def rendered(server: Serving, stream_config: StreamConfig, audio: Audio) -> Audio:
@@ -250,13 +254,19 @@ async def test_a_denormal_tail_costs_no_more_than_sound(server: Serving):
     tail = (sound * np.float32(1e-39)).astype(np.float32)
     assert np.count_nonzero(tail)
 
-    def best_s(audio: Audio) -> float:
-        seconds: list[float] = []
-        for _ in range(5):  # the best of a few: the cores are shared
-            start_s = time.thread_time()
-            rendered(server, config(bundle="passthrough"), audio)
-            seconds.append(time.thread_time() - start_s)
-        return min(seconds)
+    def cost_s(audio: Audio) -> float:
+        start_s = time.thread_time()
+        rendered(server, config(bundle="passthrough"), audio)
+        return time.thread_time() - start_s
+
+    def ratio() -> float:
+        """The best of each, taken in turns: the cores are shared, and only what is slow every time is slow."""
+        best_tail_s = best_sound_s = float("inf")
+        for _ in range(DENORMAL_TURNS):
+            best_tail_s, best_sound_s = min(best_tail_s, cost_s(tail)), min(best_sound_s, cost_s(sound))
+            if best_tail_s <= DENORMAL_TIME_RATIO * best_sound_s:
+                break
+        return best_tail_s / best_sound_s
 
     async with canary(server):
-        assert await asyncio.to_thread(best_s, tail) <= 1.2 * await asyncio.to_thread(best_s, sound)
+        assert await asyncio.to_thread(ratio) <= DENORMAL_TIME_RATIO
