@@ -68,6 +68,10 @@ def worn(net: nn.Module) -> nn.Module:
     return net.eval()
 
 
+def a_style_net() -> StyleNet:
+    return StyleNet(CONFIG.n_bands, 4, CONFIG.n_embedding, CONFIG.n_situations)
+
+
 def stream_of_bands(seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     bands = torch.rand(1, N_STEPS * STEP_FRAMES, 3, CONFIG.n_bands, generator=generator) * 0.1
@@ -111,7 +115,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("graphs")
     torch.manual_seed(0)
     net = folded(worn(TransferNet(CONFIG)))
-    style_net = folded(worn(StyleNet(CONFIG.n_bands, 4, CONFIG.n_embedding)))
+    style_net = folded(worn(a_style_net()))
     assert isinstance(net, TransferNet)
     assert isinstance(style_net, StyleNet)
     export_transfer(net, folder / "transfer.onnx")
@@ -135,7 +139,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     ("make", "run"),
     [
         (lambda: TransferNet(CONFIG), lambda net: torch.from_numpy(whole(net, stream_of_bands(), a_style()))),
-        (lambda: StyleNet(CONFIG.n_bands, 4, CONFIG.n_embedding), lambda net: net(stream_of_bands()[:, :, 0])),
+        (
+            lambda: StyleNet(CONFIG.n_bands, 4, CONFIG.n_embedding, CONFIG.n_situations),
+            lambda net: net(stream_of_bands()[:, :, 0]),
+        ),
     ],
     ids=["transfer", "style"],
 )

@@ -20,10 +20,12 @@ from deepmusic_export.nets.streaming import (
     step_weights,
     time_constant_steps,
 )
-from deepmusic_export.nets.style_net import StyleNet, band_profile
+from deepmusic_export.nets.style_net import SituationHead, StyleNet, band_profile, situation_spectra
 from deepmusic_export.nets.transfer import (
     GAIN_HIGH_DB,
     GAIN_LOW_DB,
+    LONG_STEPS,
+    SHORT_STEPS,
     STEP_FRAMES,
     TransferConfig,
     TransferNet,
@@ -38,6 +40,8 @@ GAIN_TOLERANCE_DB = 2e-3
 
 STATISTICS_PARTS = slice(0, 6)
 """Count, level, profile and the moments of three AdaIN: what `freeze` holds."""
+CACHE_PARTS = slice(7, None)
+"""Behind them and the last steps' features: the caches of the convolutions."""
 
 splits = st.lists(st.integers(1, 4), min_size=1, max_size=N_STEPS).map(
     lambda sizes: [0, *[b for b in np.cumsum(sizes).tolist() if b < N_STEPS], N_STEPS]
@@ -227,7 +231,7 @@ def test_freeze_and_silence_hold_the_statistics(net: TransferNet, silent: bool) 
 def test_the_initial_state_has_the_declared_size(net: TransferNet) -> None:
     assert net.initial_state().shape == (1, sum(net.state_sizes))
     caches = sum(int(np.prod(conv.cache_shape)) for conv in net.convolutions)
-    assert caches == sum(net.state_sizes[6:])
+    assert caches == sum(net.state_sizes[CACHE_PARTS])
 
 
 def test_the_level_of_the_content_does_not_matter_once_it_is_known(net: TransferNet) -> None:
@@ -249,7 +253,7 @@ def test_a_band_profile_is_mean_deviation_and_soft_maximum() -> None:
 
 def test_a_style_vector_has_the_declared_size_and_no_level() -> None:
     torch.manual_seed(3)
-    encoder = StyleNet(N_BANDS, 4, 8).eval()
+    encoder = StyleNet(N_BANDS, 4, 8, n_situations=5).eval()
     bands = music(1)[:, :, 0]
     with torch.no_grad():
         style, louder, longer = encoder(bands), encoder(bands * 4), encoder(bands.repeat(1, 3, 1))
@@ -257,3 +261,35 @@ def test_a_style_vector_has_the_declared_size_and_no_level() -> None:
     assert torch.isfinite(style).all()
     torch.testing.assert_close(louder, style, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(longer[:, : 3 * N_BANDS], style[:, : 3 * N_BANDS], atol=1e-4, rtol=0)
+
+
+def test_the_shares_of_the_situations_sum_to_one() -> None:
+    torch.manual_seed(4)
+    shares = SituationHead(4, 5)(torch.rand(2, 4, 7, 6))
+    assert shares.shape == (2, 7, 5)
+    assert (shares >= 0).all()
+    torch.testing.assert_close(shares.sum(-1), torch.ones(2, 7))
+
+
+def test_a_situation_has_the_mean_spectrum_of_its_steps_and_a_rare_one_that_of_the_recording() -> None:
+    features = torch.rand(1, 400, 3)
+    shares = torch.zeros(1, 100, 3)
+    shares[:, :60, 0], shares[:, 60:, 1] = 1.0, 1.0
+    spectra = situation_spectra(features, shares)
+    torch.testing.assert_close(spectra[0, 0], features[0, :240].mean(0), atol=0.01, rtol=0)
+    torch.testing.assert_close(spectra[0, 1], features[0, 240:].mean(0), atol=0.01, rtol=0)
+    torch.testing.assert_close(spectra[0, 2], features[0].mean(0))
+
+
+def test_the_recent_means_are_those_of_the_last_steps_in_every_split(net: TransferNet) -> None:
+    n_steps = LONG_STEPS + 9
+    per_step = torch.rand(1, n_steps, N_BANDS)
+    before = torch.zeros(1, (LONG_STEPS - 1) * N_BANDS)
+    whole, last = net._recent_means(per_step, before)
+    for row, length in enumerate((SHORT_STEPS, LONG_STEPS)):
+        expected = per_step[0, -length:].mean(0)
+        torch.testing.assert_close(whole[0, row, -STEP_FRAMES:], expected.expand(STEP_FRAMES, -1))
+    first, middle = net._recent_means(per_step[:, :20], before)
+    second, again = net._recent_means(per_step[:, 20:], middle)
+    torch.testing.assert_close(torch.cat([first, second], dim=2), whole)
+    assert torch.equal(again, last)

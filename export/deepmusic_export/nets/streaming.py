@@ -33,7 +33,7 @@ class CausalConv2d(nn.Module):
 
     def forward(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
         """Convolves `x` (batch, n_in, frames, bands) after `cache` (batch, n_in, 2, bands); the new cache is second."""
-        x = torch.cat([cache, x], dim=2)
+        x = torch.cat([cache.to(x.dtype), x], dim=2)
         return self.conv(x), x[:, :, -KERNEL_HISTORY:]
 
 
@@ -52,6 +52,9 @@ class StepWeights:
 
     def average(self, per_step: Tensor, before: Tensor) -> Tensor:
         """Running mean after each step; `per_step` (batch, steps, n), `before` (batch, n) -> (batch, steps, n)."""
+        if torch.is_autocast_enabled(per_step.device.type):  # statistics stay float32
+            with torch.autocast(per_step.device.type, enabled=False):
+                return self.average(per_step.float(), before)
         return self.weights @ per_step + self.prior[..., None] * before[:, None]
 
 
@@ -107,7 +110,7 @@ class RunningNorm(nn.Module):
         mean = steps.average(grouped.mean(-1).transpose(1, 2), mean_before).transpose(1, 2)
         centred = grouped - mean[..., None]
         var = steps.average(centred.square().mean(-1).transpose(1, 2), var_before).transpose(1, 2)
-        out = centred * torch.rsqrt(var[..., None] + 1e-4)
+        out = (centred * torch.rsqrt(var[..., None] + 1e-4)).to(x.dtype)
         return out.reshape(x.shape), torch.cat([mean[:, :, -1], var[:, :, -1]], dim=1)
 
 

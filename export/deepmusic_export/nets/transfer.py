@@ -20,6 +20,7 @@ from deepmusic_export.nets.streaming import (
     step_weights,
     time_constant_steps,
 )
+from deepmusic_export.nets.style_net import SituationHead
 
 #: Frames in a step; the two pools over time need four.
 STEP_FRAMES = 4
@@ -27,6 +28,8 @@ STEP_FRAMES = 4
 HOLD_DBFS = -50.0
 #: The counted start of the statistics gives the training mean the weight of this many steps.
 START_STEPS = 6.0
+#: Steps that the two recent means of the content look back, 0.17 and 0.68 s: together they tell how old a note is.
+SHORT_STEPS, LONG_STEPS = 8, 32
 #: Gain in dB of each excitation where the last convolution gives 0, and its limits.
 GAIN_CENTRE_DB = (0.0, -20.0, -20.0, -30.0)
 GAIN_LOW_DB = (-70.0, -100.0, -100.0, -110.0)
@@ -44,6 +47,8 @@ class TransferConfig:
     """Channels of conv1; VGG19 at full width has 64."""
     n_embedding: int = 224
     """Learned part of the style vector; the other part is the band profile."""
+    n_situations: int = 12
+    """Situations that a style has a spectrum for; see `StyleNet`."""
     n_modulation: int = 96
     """Rank of the modulation: the style vector is brought to this size before each layer takes its own from it."""
     time_constant_s: float = 1.5
@@ -56,7 +61,7 @@ class TransferConfig:
     @property
     def n_style(self) -> int:
         """Length of the style vector."""
-        return 3 * self.n_bands + self.n_embedding
+        return (3 + self.n_situations) * self.n_bands + self.n_embedding
 
 
 class ConvUnit(nn.Module):
@@ -106,14 +111,15 @@ class TransferNet(nn.Module):
     relu3_1 and relu2_1.
 
     The packed state (batch, n_state) holds, in this order: the count of the statistics, the running level in dB, the
-    running mean of the content's features, the moments of each AdaIN, the cache of each convolution.
+    running mean of the content's features, the moments of each AdaIN, the content's features in the last steps, the
+    cache of each convolution.
     """
 
     def __init__(self, config: TransferConfig) -> None:
         super().__init__()
         self.config = config
         w, b, m = config.width, config.n_bands, config.n_modulation
-        n_inputs = 8
+        n_inputs = 10
         encoder = [
             (n_inputs, w, b), (w, w, b),
             (w, 2 * w, b // 2), (2 * w, 2 * w, b // 2),
@@ -125,7 +131,7 @@ class TransferNet(nn.Module):
             (8 * w, 4 * w, b // 8),
             (8 * w, 4 * w, b // 4), (4 * w, 2 * w, b // 4),
             (4 * w, 2 * w, b // 2), (2 * w, w, b // 2),
-            (2 * w + n_inputs, w, b), (w, w, b),
+            (2 * w + n_inputs + 1, w, b), (w, w, b),
         ]  # fmt: skip
         self.decoder = nn.ModuleList(ConvUnit(*shape, m) for shape in decoder)
         self.adain4 = AdaIN(8 * w, 1, m)
@@ -136,6 +142,8 @@ class TransferNet(nn.Module):
         nn.init.normal_(self.head.conv.weight, std=0.01)
         nn.init.zeros_(self.head.conv.bias)
         self.equaliser = nn.Parameter(torch.tensor([0.7, 0.3, 0.3, 0.5]))
+        self.situations = SituationHead(4 * w, config.n_situations)
+        self.following = nn.Parameter(torch.tensor([0.1, 0.1, 0.1, 0.1]))
         self.register_buffer("start_level_db", torch.tensor([-20.0]))
         self.register_buffer("start_profile", torch.full((b,), 0.3))
         self.register_buffer("gain_centre", torch.tensor(GAIN_CENTRE_DB).view(1, 4, 1, 1), persistent=False)
@@ -153,12 +161,14 @@ class TransferNet(nn.Module):
         """Sizes of the parts of the packed state."""
         moments = [self.adain4.norm.state_size, self.adain3.norm.state_size, self.adain2.norm.state_size]
         caches = [flat_size(conv.cache_shape) for conv in self.convolutions]
-        return [1, 1, self.config.n_bands, *moments, *caches]
+        recent = (LONG_STEPS - 1) * self.config.n_bands
+        return [1, 1, self.config.n_bands, *moments, recent, *caches]
 
     def initial_state(self) -> Tensor:
         """The packed state at a stream's start (1, n_state): training means and empty caches."""
+        recent = torch.zeros((LONG_STEPS - 1) * self.config.n_bands)
         parts = [torch.full((1,), START_STEPS), self.start_level_db, self.start_profile]
-        parts += [self.adain4.norm.start, self.adain3.norm.start, self.adain2.norm.start]
+        parts += [self.adain4.norm.start, self.adain3.norm.start, self.adain2.norm.start, recent]
         device = self.start_profile.device
         parts += [torch.zeros(flat_size(conv.cache_shape), device=device) for conv in self.convolutions]
         return torch.cat([part.to(device) for part in parts])[None]
@@ -176,17 +186,22 @@ class TransferNet(nn.Module):
             Gains in dB (batch, frames, 4, bands) for content, odd, even and noise, and the packed state after the call.
         """
         parts = list(torch.split(state, self.state_sizes, dim=1))
-        count, level_before, profile_before, moments4, moments3, moments2, *caches = parts
+        count, level_before, profile_before, moments4, moments3, moments2, recent, *caches = parts
         steps, count, level = self._levels(bands, freeze, count, level_before)
         relative = bands * torch.pow(10.0, level * (-1 / 20))[:, :, None, None]
         features = compress(relative)
-        content_profile, profile = self._profile(features[:, :, 0], profile_before, steps)
+        per_step = features[:, :, 0].unflatten(1, (-1, STEP_FRAMES)).mean(2)
+        content_profile = steps.average(per_step, profile_before)
+        profile = content_profile[:, -1]
+        content_profile = _every_frame(content_profile)
+        recent_means, recent = self._recent_means(per_step, recent)
         style_profile = style[:, : 3 * self.config.n_bands].reshape(-1, 3, 1, self.config.n_bands)
         inputs = torch.cat(
             [
                 features.transpose(1, 2),
                 frequency_ramp(features[:, :, 0]),
-                content_profile[:, None],
+                content_profile,
+                recent_means,
                 style_profile.expand(-1, -1, features.shape[1], -1),
             ],
             dim=1,
@@ -207,6 +222,7 @@ class TransferNet(nn.Module):
         x = x3
         for unit in self.encoder[5:8]:
             x = run(unit, x)
+        expected = self._expected(x, style)
         x4 = run(self.encoder[8], pool_bands(x))
         x4, moments4 = self.adain4(x4, moments4, steps, code)
         x3, moments3 = self.adain3(x3, moments3, steps, code)
@@ -216,14 +232,22 @@ class TransferNet(nn.Module):
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         x = run(self.decoder[4], run(self.decoder[3], torch.cat([x, x2], dim=1)))
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        x = run(self.decoder[6], run(self.decoder[5], torch.cat([x, x1, inputs], dim=1)))
+        x = run(self.decoder[6], run(self.decoder[5], torch.cat([x, x1, inputs, expected], dim=1)))
         x, cache = self.head(x, next(remaining).reshape(-1, *self.head.cache_shape))
         fresh.append(cache.flatten(1))
-        equaliser_db = (style_profile[:, :1] - content_profile[:, None]) * FEATURE_SPAN_DB
+        equaliser_db = (style_profile[:, :1] - content_profile) * FEATURE_SPAN_DB
+        following_db = (expected - style_profile[:, :1]) * FEATURE_SPAN_DB
         gain = GAIN_SLOPE_DB * x + self.gain_centre + self.equaliser.view(1, 4, 1, 1) * equaliser_db
+        gain = gain + self.following.view(1, 4, 1, 1) * following_db
         gain = torch.maximum(torch.minimum(gain, self.gain_high), self.gain_low)
-        state_out = torch.cat([count, level[:, -1:], profile, moments4, moments3, moments2, *fresh], dim=1)
+        state_out = torch.cat([count, level[:, -1:], profile, moments4, moments3, moments2, recent, *fresh], dim=1)
         return gain.transpose(1, 2), state_out
+
+    def _expected(self, x: Tensor, style: Tensor) -> Tensor:
+        """The style's spectrum in the situation of every step: (batch, 1, frames, bands)."""
+        b, k = self.config.n_bands, self.config.n_situations
+        spectra = style[:, 3 * b : (3 + k) * b].reshape(-1, k, b)
+        return _every_frame(self.situations(x) @ spectra)
 
     def _levels(
         self, bands: Tensor, freeze: Tensor, count: Tensor, before: Tensor
@@ -241,10 +265,22 @@ class TransferNet(nn.Module):
         level = level[:, :, None].expand(-1, -1, STEP_FRAMES).reshape(batch, frames)
         return steps, count, level
 
-    def _profile(self, content: Tensor, before: Tensor, steps: StepWeights) -> tuple[Tensor, Tensor]:
-        """Running mean of the content's features: (batch, frames, bands), and its value after the last step."""
-        batch, frames, bands = content.shape
-        per_step = content.reshape(batch, frames // STEP_FRAMES, STEP_FRAMES, bands).mean(2)
-        mean = steps.average(per_step, before)
-        spread = mean[:, :, None].expand(-1, -1, STEP_FRAMES, -1).reshape(batch, frames, bands)
-        return spread, mean[:, -1]
+    def _recent_means(self, per_step: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """Means of the content's features over the last steps: (batch, 2, frames, bands), and what the next call needs.
+
+        Finite windows, not exponential ones: what is older than the longest has no part, frozen or not.
+        """
+        batch, n_steps, bands = per_step.shape
+        known = torch.cat([before.reshape(batch, LONG_STEPS - 1, bands), per_step], dim=1)
+        means = [
+            F.avg_pool2d(known[:, None, LONG_STEPS - length :], (length, 1), stride=1)
+            for length in (SHORT_STEPS, LONG_STEPS)
+        ]
+        spread = torch.cat([_every_frame(mean[:, 0]) for mean in means], dim=1)
+        return spread, known[:, n_steps:].flatten(1)
+
+
+def _every_frame(per_step: Tensor) -> Tensor:
+    """(batch, steps, bands) to (batch, 1, frames, bands): the same for all frames of a step."""
+    batch, n_steps, bands = per_step.shape
+    return per_step[:, :, None].expand(-1, -1, STEP_FRAMES, -1).reshape(batch, 1, n_steps * STEP_FRAMES, bands)

@@ -60,7 +60,7 @@ class TransferSystem(nn.Module):
     def __init__(self, recipe: TransferRecipe) -> None:
         super().__init__()
         config = recipe.network
-        self.style = StyleNet(config.n_bands, recipe.style_width, config.n_embedding)
+        self.style = StyleNet(config.n_bands, recipe.style_width, config.n_embedding, config.n_situations)
         self.transfer = TransferNet(config)
 
     def gains(self, content_bands: Tensor, style_bands: Tensor) -> Tensor:
