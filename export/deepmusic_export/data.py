@@ -16,6 +16,8 @@ QUIET_DBFS = -50.0
 LEVEL_SPREAD_DB = 12.0
 #: Share of examples whose style is the content's own patch: the gains must then be one.
 IDENTITY_SHARE = 0.06
+#: General MIDI's programs from here on are sound effects: birds, applause, a gunshot.
+FIRST_EFFECT = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,34 @@ class _Group:
     audio: np.ndarray
     """int16 (patches, scores, samples), mapped from disk."""
     sample_rate_hz: int
+    styles: np.ndarray
+    """Patches of one sound: what only the accompaniment of one score plays cannot be learnt from another score."""
+    instruments: np.ndarray
+    """Those of them that play notes: General MIDI's sound effects do not."""
+
+    @classmethod
+    def read(cls, path: Path) -> _Group:
+        meta = json.loads(path.with_suffix(".json").read_text())
+        patches = meta["patches"]
+        styles = [n for n, patch in enumerate(patches) if patch["accompaniment"] == patch["program"]]
+        effects = [n for n in styles if patches[n]["source"] == "soundfont" and patches[n]["program"] >= FIRST_EFFECT]
+        return cls(
+            np.load(path, mmap_mode="r"),
+            meta["sample_rate_hz"],
+            np.array(styles, np.intp),
+            np.array([n for n in styles if n not in effects], np.intp),
+        )
 
 
 class Corpus:
-    """The groups of a folder that `render` made; later groups are found as they appear."""
+    """The groups of folders that `render` made; later groups are found as they appear.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        folders: One or more; every group counts alike.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        self.folders = folders
         self._groups: dict[Path, _Group] = {}
         self.refresh()
 
@@ -47,16 +70,15 @@ class Corpus:
         """Looks for groups that were rendered since.
 
         Raises:
-            FileNotFoundError: The folder holds no group.
+            FileNotFoundError: A folder holds no group.
         """
-        for path in sorted(self.folder.glob("group_*.npy")):
-            if path not in self._groups:
-                meta = json.loads(path.with_suffix(".json").read_text())
-                self._groups[path] = _Group(np.load(path, mmap_mode="r"), meta["sample_rate_hz"])
-        if not self._groups:
-            raise FileNotFoundError(
-                f"expected rendered groups in {self.folder}; make them with deepmusic-export render"
-            )
+        for folder in self.folders:
+            paths = sorted(folder.glob("group_*.npy"))
+            if not paths:
+                raise FileNotFoundError(f"expected rendered groups in {folder}; make them with deepmusic-export render")
+            for path in paths:
+                if path not in self._groups:
+                    self._groups[path] = _Group.read(path)
 
     @property
     def hours(self) -> float:
@@ -71,6 +93,14 @@ class Corpus:
         """A whole clip, float32 (samples,), and its rate in Hz."""
         entry = self._groups[group]
         return entry.audio[patch, score].astype(np.float32) / 32768.0, entry.sample_rate_hz
+
+    def styles(self, group: Path) -> np.ndarray:
+        """The patches of a group that can be a style: those of one sound."""
+        return self._groups[group].styles
+
+    def instruments(self, group: Path) -> np.ndarray:
+        """The styles of a group that are instruments, not sound effects."""
+        return self._groups[group].instruments
 
     def shape(self, group: Path) -> tuple[int, int]:
         """Number of patches and scores of a group."""
@@ -88,19 +118,21 @@ class Corpus:
         paths = [path for path, group in self._groups.items() if group.sample_rate_hz == rate]
         rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         while len(rows) < size:
-            example = self._example(rng, self._groups[paths[rng.integers(len(paths))]].audio, n_samples)
+            example = self._example(rng, self._groups[paths[rng.integers(len(paths))]], n_samples)
             if example is not None:
                 rows.append(example)
         content, style, oracle = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
         return Batch(content, style, oracle, rate)
 
     def _example(
-        self, rng: np.random.Generator, audio: np.ndarray, n_samples: int
+        self, rng: np.random.Generator, group: _Group, n_samples: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        n_patches, n_scores, length = audio.shape
-        p, q = rng.choice(n_patches, size=2, replace=False)
-        if rng.random() < IDENTITY_SHARE:
-            q = p
+        audio = group.audio
+        n_scores, length = audio.shape[1:]
+        pair = draw_patches(rng, audio.shape[0], group.styles)
+        if pair is None:
+            return None
+        p, q = pair
         a, b = rng.choice(n_scores, size=2, replace=False)
         start, style_start = rng.integers(0, length - n_samples, size=2)
         levels = -20.0 + rng.uniform(-LEVEL_SPREAD_DB, LEVEL_SPREAD_DB, size=2)
@@ -111,6 +143,22 @@ class Corpus:
             return None
         # Content and oracle keep their proportion: the loss normalises, the network must not depend on it.
         return _at_level(content, levels[0]), _at_level(style, levels[1]), _at_level(oracle, levels[0])
+
+
+def draw_patches(rng: np.random.Generator, n_patches: int, styles: np.ndarray) -> tuple[int, int] | None:
+    """A patch for the content and one for the style and the oracle, sometimes the same; None where no patch is a style.
+
+    Args:
+        rng: Source of randomness.
+        n_patches: Patches of the group.
+        styles: Those that can be a style.
+    """
+    if not len(styles):
+        return None
+    q = int(rng.choice(styles))
+    if rng.random() < IDENTITY_SHARE:
+        return q, q
+    return int((q + rng.integers(1, n_patches)) % n_patches), q
 
 
 def _cut(clip: np.ndarray, start: int, n_samples: int) -> np.ndarray:

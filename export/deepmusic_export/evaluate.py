@@ -88,14 +88,16 @@ class Report:
 
 
 def draw_pairs(corpus: Corpus, source: str, n_pairs: int, seed: int) -> list[Pair]:
-    """Draws transfers from a held-out corpus: whole clips, two patches, two scores, none of them silent."""
+    """Draws transfers from a held-out corpus: whole clips, two instruments, two scores, none of them silent."""
     rng = np.random.default_rng(seed)
     pairs: list[Pair] = []
-    groups = corpus.groups()
+    groups = [group for group in corpus.groups() if len(corpus.instruments(group)) > 1]
+    if not groups:
+        raise ValueError(f"expected a group with two instruments in {source}, found none")
     while len(pairs) < n_pairs:
         group = groups[len(pairs) % len(groups)]
-        n_patches, n_scores = corpus.shape(group)
-        p, q = rng.choice(n_patches, size=2, replace=False)
+        n_scores = corpus.shape(group)[1]
+        p, q = rng.choice(corpus.instruments(group), size=2, replace=False)
         a, b = rng.choice(n_scores, size=2, replace=False)
         (content, rate), (style, _), (oracle, _) = (corpus.clip(group, *clip) for clip in ((p, a), (q, b), (q, a)))
         if min(level_dbfs(x) for x in (content, style, oracle)) > QUIET_DBFS:
