@@ -7,12 +7,26 @@ to 8 kHz, 128 ms windows), with 80 and with 50 dB of range. The others hold what
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import librosa
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deepmusic.dsp.gains import MIN_HALF_WIDTH_HZ, BandLayout
+from deepmusic.dsp.loudness import k_weighting
+
+#: Weight in the loss of a decibel between the loudness of output and content, which the runtime would have to take off.
+LOUDNESS_WEIGHT = 0.15
+#: Bands above the paper's range count this much.
+HIGH_BAND_WEIGHT = 0.4
+#: Highest frequency that the paper's distance hears, Hz.
+PAPER_HIGH_HZ = 8000.0
+#: Frames of 256 samples in the paper's window of 128 ms.
+SMOOTH_FRAMES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,7 @@ class OracleLoss(nn.Module):
 
     def __init__(self, sample_rate_hz: int) -> None:
         super().__init__()
-        self.paper = MelDistance(sample_rate_hz, 6144, 1536, 128, 8000.0, (80.0, 50.0), rms=True)
+        self.paper = MelDistance(sample_rate_hz, 6144, 1536, 128, PAPER_HIGH_HZ, (80.0, 50.0), rms=True)
         self.wide = MelDistance(sample_rate_hz, 2048, 512, 96, 20000.0, (60.0,), rms=False)
         self.short = MelDistance(sample_rate_hz, 512, 128, 32, 20000.0, (50.0,), rms=False)
 
@@ -88,3 +102,77 @@ class OracleLoss(nn.Module):
 def _decibels(power: Tensor, floor: float) -> Tensor:
     peak = power.detach().amax((1, 2), keepdim=True)
     return 10.0 * torch.log10(torch.maximum(power, peak * floor) + 1e-10)
+
+
+@dataclass(frozen=True, slots=True)
+class BandDistances:
+    """Parts of the distance between band powers, each a mean over the batch in dB."""
+
+    lsd80: Tensor
+    lsd50: Tensor
+    short: Tensor
+    loudness: Tensor
+
+    def total(self) -> Tensor:
+        """The training loss."""
+        return self.lsd80 + 1.5 * self.lsd50 + 0.6 * self.short + LOUDNESS_WEIGHT * self.loudness
+
+
+class BandLoss(nn.Module):
+    """The distances of `OracleLoss` as band powers show them: no synthesis, no transform.
+
+    Power in 128 ms windows (24 hops of 256 samples) stands for the paper's spectrogram, power in single frames for the
+    short one. As there, the power of a band is divided by its width, and the whole by the power up to 8 kHz.
+
+    Args:
+        layout: The bands.
+    """
+
+    def __init__(self, layout: BandLayout) -> None:
+        super().__init__()
+        is_heard = layout.centres_hz <= PAPER_HIGH_HZ
+        weight = np.where(is_heard, 1.0, HIGH_BAND_WEIGHT)
+        width_hz = np.maximum(np.gradient(layout.centres_hz), MIN_HALF_WIDTH_HZ)
+        self.register_buffer("is_heard", torch.tensor(is_heard, dtype=torch.float32))
+        self.register_buffer("weight", torch.tensor(weight / weight.sum(), dtype=torch.float32))
+        self.register_buffer("per_width", torch.tensor(width_hz.min() / width_hz, dtype=torch.float32))
+        window = torch.hann_window(SMOOTH_FRAMES + 2, periodic=False)[1:-1]
+        self.register_buffer("window", (window / window.sum()).view(1, 1, -1, 1))
+        self.loudness = LoudnessDistance(layout)
+
+    def forward(self, output: Tensor, oracle: Tensor, content: Tensor) -> BandDistances:
+        """Distances of band powers (batch, frames, bands)."""
+        loudness = self.loudness(output, content)
+        output, oracle = (
+            power * self.per_width / ((power * self.is_heard).sum(-1).mean(1)[:, None, None] + 1e-12)
+            for power in (output, oracle)
+        )
+        smooth = [
+            F.conv2d(power[:, None], self.window, stride=(SMOOTH_FRAMES // 4, 1))[:, 0] for power in (output, oracle)
+        ]
+        lsd80, lsd50 = (self._rms(*smooth, 10 ** (-range_db / 10)) for range_db in (80.0, 50.0))
+        floor = 10**-6.0
+        short = (_decibels(output, floor) - _decibels(oracle, floor)).abs()
+        return BandDistances(lsd80, lsd50, (short * self.weight).sum(-1).mean(), loudness)
+
+    def _rms(self, output: Tensor, oracle: Tensor, floor: float) -> Tensor:
+        difference = _decibels(output, floor) - _decibels(oracle, floor)
+        return (torch.sqrt(difference.square().mean(1) + 1e-3) * self.weight).sum(-1).mean()
+
+
+class LoudnessDistance(nn.Module):
+    """How far the loudness of the output is from the content's, after BS.1770-4, in dB, from band powers.
+
+    Args:
+        layout: The bands.
+    """
+
+    def __init__(self, layout: BandLayout) -> None:
+        super().__init__()
+        weight = np.abs(k_weighting(layout.centres_hz, 48000)) ** 2
+        self.register_buffer("weight", torch.tensor(weight, dtype=torch.float32))
+
+    def forward(self, output: Tensor, content: Tensor) -> Tensor:
+        """Mean over the batch; powers are (batch, frames, bands)."""
+        out, ref = ((power * self.weight).sum(-1).mean(1) for power in (output, content))
+        return (10.0 / math.log(10.0) * (torch.log(out + 1e-12) - torch.log(ref + 1e-12))).abs().mean()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from deepmusic.dsp.gains import BandLayout
+from deepmusic_export.band_corpus import BandCorpus
 from deepmusic_export.data import Corpus
 from deepmusic_export.nets.transfer import TransferConfig
 from deepmusic_export.training.schedule import set_learning_rate
@@ -20,7 +24,7 @@ from deepmusic_export.training.transfer import (
 )
 
 RECIPE = TransferRecipe(
-    network=TransferConfig(n_bands=96, width=4, n_embedding=8, n_modulation=6),
+    network=TransferConfig(n_bands=96, width=4, n_embedding=8, n_modulation=6, n_situations=3),
     style_width=4,
     batch_size=2,
     crop_samples=32768,
@@ -33,8 +37,14 @@ def steps(trainer: TransferTrainer, count: int) -> list[float]:
     for _ in range(count):
         rng = np.random.default_rng((RECIPE.seed, trainer.step))
         torch.manual_seed(trainer.step)  # the noise of the excitation bank comes from torch's own generator
-        losses.append(trainer.train_step(trainer.corpus.batch(rng, RECIPE.batch_size, RECIPE.crop_samples)).total())
+        losses.append(trainer.train_on_audio(trainer.corpus.batch(rng, RECIPE.batch_size, RECIPE.crop_samples)).total())
     return [float(loss.detach()) for loss in losses]
+
+
+@pytest.fixture
+def folder(synth_corpus: Path, tmp_path: Path) -> Path:
+    """A copy of two rendered groups, into which band levels may be written."""
+    return Path(shutil.copytree(synth_corpus, tmp_path / "corpus", ignore=shutil.ignore_patterns("bands_*")))
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +102,25 @@ def test_a_checkpoint_holds_the_averaged_network_and_its_recipe(
     assert torch.isfinite(gains).all()
 
 
+def test_a_step_on_band_powers_lowers_their_distance(folder: Path) -> None:
+    trainer = TransferTrainer(RECIPE, Corpus(folder), None)
+    batch = BandCorpus(Corpus(folder), trainer.layout).batch(np.random.default_rng(0), 2, RECIPE.crop_frames)
+    totals = [trainer.train_on_bands(batch).total().item() for _ in range(8)]
+    assert trainer.step == 8
+    assert np.isfinite(totals).all()
+    assert totals[-1] < totals[0]
+
+
+def test_bfloat16_convolutions_give_nearly_the_distance_of_float32(folder: Path) -> None:
+    bands = BandCorpus(Corpus(folder), BandLayout()).batch(np.random.default_rng(0), 2, RECIPE.crop_frames)
+    totals = [
+        TransferTrainer(dataclasses.replace(RECIPE, is_mixed=is_mixed), Corpus(folder), None).train_on_bands(bands)
+        for is_mixed in (False, True)
+    ]
+    assert totals[1].total().item() == pytest.approx(totals[0].total().item(), rel=0.02)
+    assert totals[1].total().item() != totals[0].total().item()
+
+
 def test_the_learning_rate_warms_up_and_falls_to_a_fiftieth(synth_corpus: Path) -> None:
     trainer = TransferTrainer(RECIPE, Corpus(synth_corpus), None)
 
@@ -106,11 +135,12 @@ def test_the_learning_rate_warms_up_and_falls_to_a_fiftieth(synth_corpus: Path) 
     assert rate(1000, 1.0) == pytest.approx(0.02)
 
 
-def test_a_budget_in_minutes_ends_the_run_and_writes_the_checkpoint(synth_corpus: Path, tmp_path: Path) -> None:
-    recipe = TransferRecipe(
-        network=RECIPE.network, style_width=4, batch_size=1, crop_samples=32768, minutes=1e-4, seed=1
-    )
-    trainer = TransferTrainer(recipe, Corpus(synth_corpus), Corpus(synth_corpus))
+@pytest.mark.parametrize("band_share", [0.0, 1.0], ids=["audio", "bands"])
+def test_a_budget_in_minutes_ends_the_run_and_writes_the_checkpoint(
+    folder: Path, tmp_path: Path, band_share: float
+) -> None:
+    recipe = dataclasses.replace(RECIPE, batch_size=1, minutes=1e-4, seed=1, band_share=band_share)
+    trainer = TransferTrainer(recipe, Corpus(folder), Corpus(folder))
     trainer.run(tmp_path / "transfer.pt")
     assert trainer.step == 1
     assert {"train_lsd80", "valid_lsd80"} <= set(trainer.history[-1])

@@ -12,12 +12,19 @@ from deepmusic_export.cli.arguments import add_device, existing_folder
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the verb."""
     parser = subparsers.add_parser("transfer", help="train the transfer network on a rendered corpus")
-    parser.add_argument("corpus", type=existing_folder, help="folder that render made")
+    parser.add_argument("corpus", type=existing_folder, nargs="+", help="folders that render made")
     parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint; an old one is gone on with")
     parser.add_argument("--validation", type=existing_folder, help="held-out corpus to watch while training")
     parser.add_argument("--minutes", type=float, default=90.0, help="time budget (default 90)")
     parser.add_argument("--width", type=int, default=16, help="channels of conv1; VGG19 has 64 (default 16)")
-    parser.add_argument("--batch", type=int, default=12, help="examples a step (default 12)")
+    parser.add_argument("--batch", type=int, default=8, help="examples a step (default 8)")
+    parser.add_argument(
+        "--band-share",
+        type=float,
+        default=0.75,
+        help="share of the budget on band powers, before the audio (default 0.75)",
+    )
+    parser.add_argument("--mixed", action="store_true", help="train convolutions in bfloat16")
     parser.add_argument("--seed", type=int, default=0)
     add_device(parser)
     parser.set_defaults(run=run)
@@ -33,11 +40,13 @@ def run(args: argparse.Namespace) -> int:
         network=TransferConfig(width=args.width),
         style_width=args.width,
         minutes=args.minutes,
+        band_share=args.band_share,
         batch_size=args.batch,
+        is_mixed=args.mixed,
         seed=args.seed,
     )
     validation = None if args.validation is None else Corpus(args.validation)
-    trainer = TransferTrainer(recipe, Corpus(args.corpus), validation, args.device)
+    trainer = TransferTrainer(recipe, Corpus(*args.corpus), validation, args.device)
     if args.output.exists():
         trainer.load(args.output)
         print(f"going on at step {trainer.step}", file=sys.stderr)

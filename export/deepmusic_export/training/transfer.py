@@ -1,15 +1,17 @@
 """Trains the style encoder and the transfer network together, against oracle renders.
 
 The recipe: paired renders (content, style, oracle), the streaming network unrolled over a random crop with its running
-statistics in the loop, the whole signal path through synthesis differentiated, log-mel distances as the loss, Adam, one
-warm-up and a cosine over the time budget, an exponential average of the weights as the result.
+statistics in the loop, log-spectral distances as the loss, Adam, one warm-up and a cosine over the time budget, an
+exponential average of the weights as the result. It has two stages. In the first the network hears and is judged by
+band powers that were worked out once: three steps in the time of one, and pairs that no render has (layers, equalisers,
+noise). In the second the whole signal path is differentiated, through synthesis to the spectrograms of the measure.
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +21,31 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from deepmusic.dsp.gains import BandLayout
+from deepmusic_export.band_corpus import BandBatch, BandCorpus
 from deepmusic_export.data import Batch, Corpus
 from deepmusic_export.features import SignalPath
-from deepmusic_export.losses import OracleDistance, OracleLoss
+from deepmusic_export.losses import (
+    LOUDNESS_WEIGHT,
+    BandDistances,
+    BandLoss,
+    LoudnessDistance,
+    OracleDistance,
+    OracleLoss,
+)
 from deepmusic_export.nets.style_net import StyleNet
 from deepmusic_export.nets.transfer import STEP_FRAMES, TransferConfig, TransferNet
 from deepmusic_export.training.schedule import set_learning_rate
 
 #: Weight of the roughness of the gains over bands, per dB.
 SMOOTHNESS = 0.02
-#: Samples at the crop's start that the loss leaves out: the statistics have heard too little there.
-WARM_UP_SAMPLES = 8192
+#: Frames at the crop's start that the loss leaves out: the statistics have heard too little there.
+WARM_UP_FRAMES = 64
+#: The same in samples at 44.1 and 48 kHz.
+WARM_UP_SAMPLES = 256 * WARM_UP_FRAMES
 #: Steps over which the learning rate rises to its full height.
 WARM_UP_STEPS = 60
+#: Steps from one line of the log to the next, and from one validation to the next.
+LOG_STEPS, VALIDATION_STEPS = 50, 400
 #: The style is heard for this many samples at most.
 STYLE_SAMPLES = 98304
 
@@ -45,13 +59,22 @@ class TransferRecipe:
     """Channels of the style encoder's first layer."""
     minutes: float = 60.0
     """Time budget; the learning rate falls to zero at its end."""
-    batch_size: int = 12
-    crop_samples: int = 102400
+    band_share: float = 0.75
+    """Share of the budget that goes into the first stage, on band powers."""
+    batch_size: int = 8
+    crop_samples: int = 118784
     """Length of a crop, a multiple of 1024."""
     learning_rate: float = 1.5e-3
+    is_mixed: bool = False
+    """Whether convolutions are trained in bfloat16: twice the speed where the processor has it."""
     seed: int = 0
     average_decay: float = 0.995
     """Decay of the averaged weights, per step."""
+
+    @property
+    def crop_frames(self) -> int:
+        """Frames of a crop in the first stage; at 44.1 and 48 kHz they are as long as `crop_samples`."""
+        return self.crop_samples // 256
 
 
 class TransferSystem(nn.Module):
@@ -62,14 +85,15 @@ class TransferSystem(nn.Module):
         config = recipe.network
         self.style = StyleNet(config.n_bands, recipe.style_width, config.n_embedding, config.n_situations)
         self.transfer = TransferNet(config)
+        self.is_mixed = recipe.is_mixed
 
     def gains(self, content_bands: Tensor, style_bands: Tensor) -> Tensor:
         """Gains in dB for a whole crop from the initial state."""
-        style = self.style(style_bands)
-        batch = content_bands.shape[0]
+        batch, device = content_bands.shape[0], content_bands.device
         state = self.transfer.initial_state().expand(batch, -1)
-        freeze = torch.zeros(batch, 1, device=content_bands.device)
-        return self.transfer(content_bands, style, freeze, state)[0]
+        freeze = torch.zeros(batch, 1, device=device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.is_mixed and self.training):
+            return self.transfer(content_bands, self.style(style_bands), freeze, state)[0].float()
 
 
 class TransferTrainer:
@@ -78,6 +102,7 @@ class TransferTrainer:
     def __init__(self, recipe: TransferRecipe, corpus: Corpus, validation: Corpus | None, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.corpus, self.device = recipe, corpus, torch.device(device)
+        self.layout = BandLayout(n_bands=recipe.network.n_bands)
         self.system = TransferSystem(recipe).to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.system).eval()
         self.optimiser = torch.optim.AdamW(
@@ -85,44 +110,62 @@ class TransferTrainer:
         )
         self.paths: dict[int, SignalPath] = {}
         self.distances: dict[int, OracleLoss] = {}
+        self.band_loss = BandLoss(self.layout).to(self.device)
+        self.loudness = LoudnessDistance(self.layout).to(self.device)
         self.step, self.spent_s = 0, 0.0
         self.history: list[dict[str, float]] = []
         self._validation = None if validation is None else self._validation_batches(validation)
 
     def run(self, checkpoint: Path) -> None:
         """Trains until the budget is spent; writes the checkpoint every two minutes and at the end."""
-        budget_s = self.recipe.minutes * 60
-        distance: OracleDistance | None = None
+        recipe, budget_s = self.recipe, self.recipe.minutes * 60
+        bands = BandCorpus(self.corpus, self.layout) if recipe.band_share > 0 else None
+        distance: BandDistances | OracleDistance | None = None
         last_saved_s = self.spent_s
         started = time.monotonic() - self.spent_s
         with tqdm(total=round(budget_s), initial=round(self.spent_s), unit="s", disable=None) as bar:
             while self.spent_s < budget_s:
-                set_learning_rate(
-                    self.optimiser, self.recipe.learning_rate, self.step, self.spent_s / budget_s, WARM_UP_STEPS
-                )
-                rng = np.random.default_rng((self.recipe.seed, self.step))
-                distance = self.train_step(self.corpus.batch(rng, self.recipe.batch_size, self.recipe.crop_samples))
+                progress = self.spent_s / budget_s
+                set_learning_rate(self.optimiser, recipe.learning_rate, self.step, progress, WARM_UP_STEPS)
+                rng = np.random.default_rng((recipe.seed, self.step))
+                if bands is not None and progress < recipe.band_share:
+                    distance = self.train_on_bands(bands.batch(rng, recipe.batch_size, recipe.crop_frames))
+                else:
+                    distance = self.train_on_audio(self.corpus.batch(rng, recipe.batch_size, recipe.crop_samples))
                 self.spent_s = time.monotonic() - started
                 bar.set_postfix(
                     step=self.step, lsd=f"{distance.lsd80.item():.2f}", lsd50=f"{distance.lsd50.item():.2f}"
                 )
                 bar.update(round(self.spent_s) - bar.n)
-                if self.step % 50 == 0:
+                if self.step % LOG_STEPS == 0:
                     self._log(distance)
                 if self.spent_s - last_saved_s > 120:
                     self.save(checkpoint)
-                    self.corpus.refresh()
                     last_saved_s = self.spent_s
         if distance is not None:
             self._log(distance)
         self.save(checkpoint)
 
-    def train_step(self, batch: Batch) -> OracleDistance:
-        """One step of the optimiser; returns the distances of this batch."""
+    def train_on_bands(self, batch: BandBatch) -> BandDistances:
+        """One step of the first stage; returns the distances of this batch."""
+        self.system.train()
+        content, style, oracle = (x.to(self.device) for x in (batch.content, batch.style, batch.oracle))
+        gains = self.system.gains(_power(content[:, :, :3] / 2), _power(style / 2))
+        output = _power(content + gains).sum(2)
+        heard = (power[:, WARM_UP_FRAMES:] for power in (output, _power(oracle), _power(content[:, :, 0])))
+        distance = self.band_loss(*heard)
+        self._descend(distance.total() + SMOOTHNESS * _roughness(gains))
+        return distance
+
+    def train_on_audio(self, batch: Batch) -> OracleDistance:
+        """One step of the second stage; returns the distances of this batch."""
         self.system.train()
         noise = torch.Generator(self.device).manual_seed(self.recipe.seed + self.step)
-        distance, roughness = self._distance(self.system, batch, noise)
-        loss = distance.total() + SMOOTHNESS * roughness
+        distance, loudness, gains = self._distance(self.system, batch, noise)
+        self._descend(distance.total() + LOUDNESS_WEIGHT * loudness + SMOOTHNESS * _roughness(gains))
+        return distance
+
+    def _descend(self, loss: Tensor) -> None:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.system.parameters(), 20.0)
@@ -130,7 +173,6 @@ class TransferTrainer:
             self.optimiser.step()
         self._update_average()
         self.step += 1
-        return distance
 
     def validate(self) -> dict[str, float]:
         """Distances of the averaged weights on the fixed validation batches, in dB."""
@@ -170,25 +212,29 @@ class TransferTrainer:
         self.optimiser.load_state_dict(data["optimiser"])
         self.step, self.spent_s, self.history = data["step"], data["spent_s"], data["history"]
 
-    def _distance(self, system: TransferSystem, batch: Batch, noise: torch.Generator) -> tuple[OracleDistance, Tensor]:
+    def _distance(
+        self, system: TransferSystem, batch: Batch, noise: torch.Generator
+    ) -> tuple[OracleDistance, Tensor, Tensor]:
+        """Distance to the oracle, distance of loudness to the content in dB, and gains."""
         path, loss = self._path(batch.sample_rate_hz)
         content, oracle, style = (x.to(self.device) for x in (batch.content, batch.oracle, batch.style))
         with torch.no_grad():
             excitations = path.excite(content, noise)
             style_bands = path.band_magnitudes(path.spectra(style[:, :STYLE_SAMPLES]))
         gains = system.gains(excitations.bands, style_bands)
-        output = path.resynthesise(path.shape(excitations.spectra, gains))
+        spectra = path.shape(excitations.spectra, gains)
+        powers = [path.band_magnitudes(spectra).square(), excitations.bands[:, :, 0].square()]
+        loudness = self.loudness(*(power[:, WARM_UP_FRAMES:] for power in powers))
+        output = path.resynthesise(spectra)
         delay = path.geometry.n_synthesis - path.geometry.hop
         # `resynthesise` puts the sample of input position n at n - delay of its tail-less output: align both ends.
         length = content.shape[1] - delay
         output, oracle = output[:, :length], oracle[:, :length]
-        roughness = (gains[..., 1:] - gains[..., :-1]).abs().mean()
-        return loss(output[:, WARM_UP_SAMPLES:], oracle[:, WARM_UP_SAMPLES:]), roughness
+        return loss(output[:, WARM_UP_SAMPLES:], oracle[:, WARM_UP_SAMPLES:]), loudness, gains
 
     def _path(self, sample_rate_hz: int) -> tuple[SignalPath, OracleLoss]:
         if sample_rate_hz not in self.paths:
-            layout = BandLayout(n_bands=self.recipe.network.n_bands)
-            self.paths[sample_rate_hz] = SignalPath(sample_rate_hz, layout).to(self.device)
+            self.paths[sample_rate_hz] = SignalPath(sample_rate_hz, self.layout).to(self.device)
             self.distances[sample_rate_hz] = OracleLoss(sample_rate_hz).to(self.device)
         return self.paths[sample_rate_hz], self.distances[sample_rate_hz]
 
@@ -206,15 +252,22 @@ class TransferTrainer:
         n_samples = self.recipe.crop_samples // STEP_FRAMES * STEP_FRAMES
         return [corpus.batch(rng, 8, n_samples) for _ in range(3)]
 
-    def _log(self, distance: OracleDistance) -> None:
+    def _log(self, distance: BandDistances | OracleDistance) -> None:
         entry = {"step": float(self.step), "minutes": self.spent_s / 60}
-        entry |= {
-            f"train_{name}": float(getattr(distance, name).detach()) for name in ("lsd80", "lsd50", "wide", "short")
-        }
-        if self.step % 150 == 0 or not self.history:
+        entry |= {f"train_{part.name}": float(getattr(distance, part.name).detach()) for part in fields(distance)}
+        if self.step % VALIDATION_STEPS == 0 or not self.history:
             entry |= {f"valid_{name}": value for name, value in self.validate().items()}
         self.history.append(entry)
         tqdm.write(" ".join(f"{name}={value:.3f}" for name, value in entry.items()))
+
+
+def _power(level_db: Tensor) -> Tensor:
+    return torch.pow(10.0, level_db / 10)
+
+
+def _roughness(gain_db: Tensor) -> Tensor:
+    """Mean step between neighbouring bands in dB."""
+    return (gain_db[..., 1:] - gain_db[..., :-1]).abs().mean()
 
 
 def load_system(path: Path) -> tuple[TransferSystem, dict[str, Any]]:
