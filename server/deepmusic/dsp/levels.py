@@ -36,14 +36,14 @@ _MARGIN_SAMPLES = 6  # half of the true-peak filter: the gain is as low all over
 class LoudnessMatch:
     """Brings the wet to the loudness of the content.
 
-    The gain is the ratio of two running means of K-weighted power (BS.1770-4), so that a loud moment of either counts as
-    much as it is heard: a burst of the wet turns it down, and the rests between notes move nothing. (A running mean of
-    decibels let rests and attacks pump: it cost 0.8 dB of log-spectral distance with a 50 dB floor.) The means start as
-    plain ones, so that the first second is right too, and hold while the content is below the gate.
+    The gain is the ratio of two running means of K-weighted power (BS.1770-4), so that a loud moment of either counts
+    as much as it is heard: a burst of the wet turns it down, and the rests between notes move nothing. (A running mean
+    of decibels let rests and attacks pump: it cost 0.8 dB of log-spectral distance with a 50 dB floor.) The means start
+    as plain ones, so that the first second is right too, and hold while the content is below the gate.
 
-    After loud drums a quiet pad must not wait until the drums are forgotten. So what is remembered weighs at most as much
-    as the content's momentary loudness (the last 400 ms, EBU Tech 3341): both means are scaled down to it, which keeps
-    their ratio.
+    After loud drums a quiet pad must not wait until the drums are forgotten. So what is remembered weighs at most as
+    much as the content's momentary loudness (the last 400 ms, EBU Tech 3341): both means are scaled down to it, which
+    keeps their ratio.
 
     Args:
         geometry: Sizes and rate, which give the frame rate.
