@@ -68,7 +68,8 @@ def situation_spectra(features: Tensor, shares: Tensor) -> Tensor:
         (batch, situations, bands).
     """
     batch, steps, _ = shares.shape
-    per_step = features[:, : 4 * steps].reshape(batch, steps, 4, -1).mean(2)
+    # The bands are named, not left to be inferred: the exporter would take their number for a function of the frames.
+    per_step = features[:, : 4 * steps].reshape(batch, steps, 4, features.shape[2]).mean(2)
     mean = per_step.mean(1, keepdim=True)
     total = shares.sum(1)[..., None]
     return (shares.transpose(1, 2) @ per_step + PRIOR_STEPS * mean) / (total + PRIOR_STEPS)
