@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 
+from deepmusic.audio import AudioFormat
 from deepmusic.errors import BundleInvalid, NoCapacity, ShuttingDown
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle
 from deepmusic.model.scheduler import StepScheduler
 from deepmusic.model.style_vector import StyleVector, blend
+from deepmusic.session.asked import AskedValues
 from deepmusic.session.config import SessionConfig, model_facts
-from deepmusic.session.events import InEvent, OutEvent
+from deepmusic.session.events import ChangeStyle, Control, InEvent, OutEvent
 from deepmusic.session.session import Session
+from deepmusic.session.stats import SessionStats
 from deepmusic.session.worker import SessionWorker
 from deepmusic.transports.rpc.ports import Emit, Emitted, SessionFacts
 from deepmusic.transports.wire.messages import StreamConfig, StyleShare
@@ -59,7 +62,7 @@ class Sessions:
         self._default_bundle = default_bundle
         self._max_sessions = max_sessions
         self._lock = threading.Lock()
-        self._running: set[OpenSession] = set()
+        self._running: dict[OpenSession, None] = {}  # a set that keeps the order of opening
         self._n_opening = 0
         self._is_closed = False
 
@@ -80,7 +83,12 @@ class Sessions:
             with self._lock:
                 self._n_opening -= 1
                 if session is not None:
-                    self._running.add(session)
+                    self._running[session] = None
+
+    def running(self) -> tuple[OpenSession, ...]:
+        """[any] The sessions that are open, in the order of their opening."""
+        with self._lock:
+            return tuple(self._running)
 
     def close(self, timeout_s: float) -> None:
         """[any] Opens no more, ends all sessions, and waits a little for their threads."""
@@ -112,6 +120,7 @@ class Sessions:
                 f"{loaded.bundle.digest}; leave the digest out, or install that version",
                 resource=name,
             )
+        vector = self._blend(config.styles, loaded)
         session = Session(
             SessionConfig(
                 audio_format=config.audio_format,
@@ -120,7 +129,7 @@ class Sessions:
                 noise_seed=config.noise_seed,
             ),
             model_facts(loaded.transfer),
-            self._blend(config.styles, loaded),
+            vector,
         )
         rate_hz = config.audio_format.sample_rate_hz
         step_samples = round(session.step_s * rate_hz)
@@ -137,29 +146,40 @@ class Sessions:
             requested_device=loaded.transfer.requested_device,
         )
         worker.start()
-        return OpenSession(worker, facts, find_style=lambda shares: self._blend(shares, loaded), on_close=self._free)
+        return OpenSession(
+            worker,
+            facts,
+            config,
+            AskedValues(config.settings, vector.name),
+            find_style=lambda shares: self._blend(shares, loaded),
+            on_close=self._free,
+        )
 
     def _blend(self, shares: Sequence[StyleShare], loaded: LoadedBundle) -> StyleVector:
         return blend((self._styles.vector(share.name, loaded), share.weight) for share in shares)
 
     def _free(self, session: OpenSession) -> None:
         with self._lock:
-            self._running.discard(session)
+            self._running.pop(session, None)
 
 
 class OpenSession:
-    """A session on its thread; see ``RunningSession``."""
+    """A session on its thread: for its own stream a ``RunningSession``, for OSC a ``LiveSession``."""
 
     def __init__(
         self,
         worker: SessionWorker,
         facts: SessionFacts,
+        config: StreamConfig,
+        asked: AskedValues,
         *,
         find_style: Callable[[Sequence[StyleShare]], StyleVector],
         on_close: Callable[[OpenSession], None],
     ) -> None:
         self._worker = worker
         self._facts = facts
+        self._config = config
+        self._asked = asked
         self._find_style = find_style
         self._on_close = on_close
 
@@ -168,9 +188,41 @@ class OpenSession:
         """[any] What is fixed for its life."""
         return self._facts
 
+    @property
+    def name(self) -> str:
+        """[any] The stream's name."""
+        return self._config.session_id
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        """[any] Rate and channels."""
+        return self._config.audio_format
+
+    @property
+    def stats(self) -> SessionStats:
+        """[any] Its counters as of now."""
+        return self._worker.stats
+
+    @property
+    def values(self) -> Mapping[str, float | str]:
+        """[loop] What it was last asked for, by parameter."""
+        return self._asked.values
+
     def post(self, event: InEvent) -> None:
-        """[any] Hands an event in; never waits."""
+        """[loop] Hands an event of its own stream in; never waits."""
         self._worker.post(event)
+        self._asked.note(event)
+
+    def offer(self, event: Control | ChangeStyle) -> bool:
+        """[loop] Hands in a control of someone else; whether it was taken. Never waits."""
+        is_taken = self._worker.offer(event)
+        if is_taken:
+            self._asked.note(event)
+        return is_taken
+
+    def position_at(self, at_s: float) -> int | None:
+        """[any] The sample that comes in at a monotonic time; ``None`` where that cannot be told."""
+        return self._worker.position_at(at_s)
 
     def style(self, styles: Sequence[StyleShare]) -> StyleVector:
         """[any] Looks the styles up for the session's bundle and blends them."""

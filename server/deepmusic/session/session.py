@@ -99,6 +99,11 @@ class Session:
         return self._pipeline.latency_samples
 
     @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the stream."""
+        return self._format.sample_rate_hz
+
+    @property
     def step_s(self) -> float:
         """Length of a step, in seconds."""
         return self._pipeline.step_samples / self._format.sample_rate_hz

@@ -3,6 +3,7 @@
 ::
 
     transport --post()--> inbox --+
+    guests -----offer()-> inbox --+
     scheduler --results-----------+--> worker thread: Session.receive --> emit() --> transport
     deadlines (live pacing) ------+          |
                                              +--> StepScheduler.submit
@@ -20,7 +21,11 @@ from typing import Protocol, cast
 from deepmusic.errors import AudioTooFast, DeepmusicError, InternalError
 from deepmusic.model.steps import OnDone, StepInput, StepModel, StepOutput
 from deepmusic.model.steps import StepResult as ModelResult
+from deepmusic.session.arrivals import Arrivals
 from deepmusic.session.events import (
+    AudioIn,
+    ChangeStyle,
+    Control,
     Failure,
     Finish,
     Flush,
@@ -40,6 +45,10 @@ from deepmusic.session.stats import SessionStats
 MAX_INBOX_EVENTS = 4096
 """Events that may wait for the worker: 85 ms of blocks of one sample at 48 kHz. One more is refused with AudioTooFast;
 transports with credits stop far earlier. Answers of the model do not count: at most one step is open."""
+
+MAX_GUEST_EVENTS = 256
+"""Controls of guests that may wait for the worker; one more is refused. They wait apart from the inbox, so that a
+guest, whatever it sends, never costs the stream its room."""
 
 _log = logging.getLogger(__name__)
 
@@ -107,8 +116,10 @@ class SessionWorker:
         self._max_inbox_events = max_inbox_events
         self._condition = threading.Condition()
         self._inbox: deque[tuple[float, InEvent]] = deque()  # bounded by max_inbox_events
+        self._guests: deque[Control | ChangeStyle] = deque()  # bounded by MAX_GUEST_EVENTS
         self._answers: deque[InEvent] = deque()  # at most one: a session has one step open
         self._deadlines: deque[tuple[int, float]] = deque()  # of steps not rendered yet; bounded by the backlog
+        self._arrivals = Arrivals(session.sample_rate_hz)
         self._arrived_s = 0.0
         self._is_stopping = False
         self._is_over = False
@@ -146,8 +157,37 @@ class SessionWorker:
                 raise AudioTooFast(
                     f"expected at most {self._max_inbox_events} messages to wait, got more; wait for answers"
                 )
-            self._inbox.append((self._clock.now_s(), event))
+            now_s = self._clock.now_s()
+            if isinstance(event, AudioIn):
+                self._arrivals.add(event.first_sample + event.block.shape[1], now_s)
+            self._inbox.append((now_s, event))
             self._condition.notify_all()
+
+    def offer(self, event: Control | ChangeStyle) -> bool:
+        """[any] Hands over a control of a guest, someone who is not the stream's own client.
+
+        It is taken before what waits in the inbox, as soon as the session takes controls at all; once the stream
+        finishes it is dropped, since nothing may come after ``Finish``.
+
+        Returns:
+            False where ``MAX_GUEST_EVENTS`` wait already, or the session is over, and it is not taken.
+        """
+        with self._condition:
+            if self._is_over or len(self._guests) >= MAX_GUEST_EVENTS:
+                return False
+            self._guests.append(event)
+            self._condition.notify_all()
+            return True
+
+    def position_at(self, at_s: float) -> int | None:
+        """[any] The sample that comes in at a time of the clock; ``None`` where no audio comes, or none in real time.
+
+        The error is that of the arrivals: what the earliest of the last seconds was late.
+        """
+        if self._deadline_s is None:
+            return None
+        with self._condition:
+            return self._arrivals.position(at_s, self._clock.now_s())
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """[any but worker] Ends the thread after the event in hand; what waits is dropped.
@@ -177,6 +217,7 @@ class SessionWorker:
         with self._condition:
             self._is_over = True
             self._inbox.clear()
+            self._guests.clear()
 
     def _handle(self, event: InEvent) -> None:
         n_before = self._session.n_steps_complete
@@ -203,6 +244,8 @@ class SessionWorker:
                 now_s = self._clock.now_s()
                 if self._deadlines and self._deadlines[0][1] <= now_s:
                     return StepMissed(step=self._deadlines.popleft()[0], reason=Miss.LATE)
+                if self._guests and self._session.state is SessionState.STREAMING:
+                    return self._guests.popleft()
                 if self._inbox:
                     self._arrived_s, event = self._inbox.popleft()
                     return event

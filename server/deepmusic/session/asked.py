@@ -1,0 +1,38 @@
+"""What a session was last asked for, whoever asked: what a fader shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from deepmusic.session.config import Setting
+from deepmusic.session.events import ChangeStyle, Control, InEvent
+from deepmusic.session.parameters import PARAMETERS, numeric_names
+
+
+class AskedValues:
+    """The last value of each parameter as it was asked for, clamped; a change that is scheduled ahead counts at once.
+
+    Args:
+        settings: First values.
+        style: Name of the first style, or of the blend.
+    """
+
+    def __init__(self, settings: Iterable[Setting], style: str) -> None:
+        self._values: dict[str, float | str] = {name: PARAMETERS[name].default for name in numeric_names()}
+        self._values |= {setting.name: setting.value for setting in settings if setting.name in self._values}
+        self._values["style"] = style
+
+    @property
+    def values(self) -> Mapping[str, float | str]:
+        """By name: numbers in their units, and the style's name."""
+        return MappingProxyType(self._values)
+
+    def note(self, event: InEvent) -> None:
+        """Takes note of an event; what is no change of a parameter changes nothing."""
+        if isinstance(event, Control):
+            if event.name in numeric_names() and math.isfinite(event.value):
+                self._values[event.name] = PARAMETERS[event.name].clamp(event.value)
+        elif isinstance(event, ChangeStyle):
+            self._values["style"] = event.vector.name
