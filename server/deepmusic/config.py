@@ -12,14 +12,15 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, cast
 
 from deepmusic.errors import BadConfig
 
 Device = Literal["auto", "cpu", "cuda"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEVICES: Final[tuple[Device, ...]] = ("auto", "cpu", "cuda")
 MAX_CONFIG_BYTES: Final = 64 * 1024
@@ -76,7 +77,7 @@ class ServerConfig:
     http: str = "127.0.0.1:8080"
     """Address of the page; not served yet."""
     osc: str = "127.0.0.1:9000"
-    """Address of OSC; not served yet."""
+    """Address of OSC, HOST:PORT; empty serves none."""
     bundle: str = "live"
     """Bundle of streams that name none."""
     device: Device = "auto"
@@ -95,6 +96,8 @@ class ServerConfig:
     """Folder of the styles; empty for the user's own."""
     reflection: bool = False
     """Whether tools such as grpcurl may ask for the services."""
+    osc_networks: tuple[str, ...] = ()
+    """Networks that may send OSC beside this machine, such as 192.168.1.0/24."""
     tls_certificate: str = ""
     """PEM file with the certificate chain; empty for plain text."""
     tls_key: str = ""
@@ -102,7 +105,10 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         for name in ("grpc", "http", "osc"):
-            Address.parse(getattr(self, name), field=name)
+            if name != "osc" or self.osc:
+                Address.parse(getattr(self, name), field=name)
+        for text in self.osc_networks:
+            _network(text)
         if self.device not in DEVICES:
             raise BadConfig(f"expected device auto, cpu or cuda, got {self.device[:40]!r}", field="device")
         for name, lowest, highest in (
@@ -126,6 +132,16 @@ class ServerConfig:
         """Where the gRPC services listen."""
         return Address.parse(self.grpc, field="grpc")
 
+    @property
+    def osc_address(self) -> Address | None:
+        """Where OSC is heard; ``None`` for nowhere."""
+        return Address.parse(self.osc, field="osc") if self.osc else None
+
+    @property
+    def osc_allowed(self) -> tuple[Network, ...]:
+        """Networks that may send OSC beside this machine."""
+        return tuple(_network(text) for text in self.osc_networks)
+
     def changed(self, values: Mapping[str, Any]) -> Self:
         """With other values for some fields.
 
@@ -133,20 +149,44 @@ class ServerConfig:
             BadConfig: A key is unknown, or a value of the wrong type or out of its range.
         """
         fields: dict[str, object] = {f.name: getattr(type(self)(), f.name) for f in dataclasses.fields(self)}
+        taken: dict[str, Any] = {}
         for key, value in values.items():
             if key not in fields:
                 raise BadConfig(f"unknown key {key[:40]!r} in the configuration; valid keys: {', '.join(fields)}")
-            wanted: type = type(fields[key])
-            if wanted is float and type(value) is int:
-                continue
-            if type(value) is not wanted:
-                raise BadConfig(
-                    f"expected {key} to be a {_TYPE_NAMES[wanted]}, got a {type(value).__name__}", field=key
-                )
-        return dataclasses.replace(self, **values)
+            taken[key] = _taken(key, value, type(fields[key]))
+        return dataclasses.replace(self, **taken)
 
 
-_TYPE_NAMES: Final[dict[type, str]] = {str: "string", int: "whole number", float: "number", bool: "true or false"}
+_TYPE_NAMES: Final[dict[type, str]] = {
+    str: "string",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    tuple: "list of strings",
+}
+
+
+def _taken(key: str, value: object, wanted: type) -> object:
+    """The value as the field holds it, where it has the right type."""
+    given = type(value)
+    if given is wanted is not tuple or (wanted is float and given is int):
+        return value
+    if wanted is tuple and isinstance(value, list | tuple):
+        items = tuple(cast("Sequence[object]", value))
+        if all(isinstance(item, str) for item in items):
+            return items
+    raise BadConfig(f"expected {key} to be a {_TYPE_NAMES[wanted]}, got a {given.__name__}", field=key)
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise BadConfig(
+            f"expected a network such as 192.168.1.0/24 in osc_networks, got {text[:50]!r}; "
+            "what lies behind the slash's bits is 0",
+            field="osc_networks",
+        ) from None
 
 
 def read_config(path: Path) -> ServerConfig:

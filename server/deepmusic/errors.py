@@ -18,6 +18,7 @@
     │   ├── StyleSilent       a style without sound         INVALID_ARGUMENT    STYLE_SILENT
     │   ├── ModelNotFound     no bundle of that name        NOT_FOUND           MODEL_NOT_FOUND
     │   ├── StyleNotFound     no style of that name         NOT_FOUND           STYLE_NOT_FOUND
+    │   ├── AddressUnknown    (OSC) nothing is there        NOT_FOUND           ADDRESS_UNKNOWN
     │   ├── StyleExists       a style of that name exists   FAILED_PRECONDITION STYLE_EXISTS
     │   ├── AudioTooFast      more audio than credit        RESOURCE_EXHAUSTED  AUDIO_TOO_FAST
     │   ├── SlowConsumer      the answers are not read      RESOURCE_EXHAUSTED  SLOW_CONSUMER
@@ -184,6 +185,13 @@ class StyleNotFound(RequestError):
 
     code = Code.NOT_FOUND
     reason = "STYLE_NOT_FOUND"
+
+
+class AddressUnknown(RequestError):
+    """An OSC address has no command, or names a stream that does not run."""
+
+    code = Code.NOT_FOUND
+    reason = "ADDRESS_UNKNOWN"
 
 
 class StyleExists(RequestError):

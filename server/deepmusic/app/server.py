@@ -2,9 +2,9 @@
 
 ::
 
-    start   catalog and library -> scheduler -> sessions -> gRPC (answers, health NOT_SERVING)
+    start   catalog and library -> scheduler -> sessions -> gRPC (answers, health NOT_SERVING) -> OSC
             -> default bundle loads -> health SERVING
-    stop    gRPC takes nothing new, open streams get the grace -> sessions -> scheduler
+    stop    OSC -> gRPC takes nothing new, open streams get the grace -> sessions -> scheduler
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 from deepmusic.app.sessions import Sessions
 from deepmusic.app.shelves import Bundles, Styles
 from deepmusic.config import ServerConfig
-from deepmusic.errors import BadConfig, DeepmusicError
+from deepmusic.errors import BadConfig, DeepmusicError, PortInUse
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle, user_bundle_folder
 from deepmusic.model.scheduler import StepScheduler
 from deepmusic.styles.library import StyleLibrary
+from deepmusic.transports.osc.endpoint import OscServer
 from deepmusic.transports.rpc.server import MODELS, STYLES, TRANSFER, RpcServer, TlsFiles
 from deepmusic.transports.rpc.terms import StreamLimits
 
@@ -33,6 +34,8 @@ class ServerFacts:
 
     grpc: str
     """Address with the real port."""
+    osc: str
+    """Address of OSC with the real port; empty where it is not served."""
     is_encrypted: bool
     """Whether it wants TLS."""
     bundle: str
@@ -81,6 +84,7 @@ class Server:
             tls=tls,
             with_reflection=config.reflection,
         )
+        self._osc = OscServer(self._sessions, styles, networks=config.osc_allowed)
 
     async def start(self) -> ServerFacts:
         """Listens, loads the default bundle, and says that it serves.
@@ -95,6 +99,7 @@ class Server:
         await self._rpc.serve({STYLES: True, MODELS: True})
         loaded: LoadedBundle | None = None
         notes: list[str] = []
+        osc = await self._start_osc(notes)
         try:
             loaded = await asyncio.to_thread(self._bundles.load_default)
             await self._rpc.serve({TRANSFER: True, "": True})
@@ -105,6 +110,7 @@ class Server:
             notes.append(f"{address} can be reached from other machines, without encryption; see --tls-certificate")
         return ServerFacts(
             grpc=str(type(address)(host=address.host, port=port)),
+            osc=osc,
             is_encrypted=bool(self._config.tls_certificate),
             bundle=self._config.bundle,
             provider=loaded.transfer.provider if loaded else "",
@@ -114,9 +120,31 @@ class Server:
 
     async def stop(self) -> None:
         """Lets open streams finish within the grace, then ends everything."""
+        await self._osc.stop()
         await self._rpc.stop(self._config.grace_s)
         await asyncio.to_thread(self._sessions.close, CLOSE_TIMEOUT_S)
         await asyncio.to_thread(self._scheduler.stop)
+
+    async def _start_osc(self, notes: list[str]) -> str:
+        """Listens for OSC; the address, empty where there is none.
+
+        The default port is a favourite of other programs. Where it is taken and nobody has asked for it by name,
+        streams are served without OSC, and a note says so.
+        """
+        address = self._config.osc_address
+        if address is None:
+            return ""
+        try:
+            port = await self._osc.start(address.host, address.port)
+        except PortInUse as error:
+            if self._config.osc != ServerConfig().osc:
+                raise
+            notes.append(f"OSC is not served: {error.message}")
+            return ""
+        if not address.is_loopback:
+            heard = ", ".join(self._config.osc_networks) or "no network; see --osc-network"
+            notes.append(f"OSC at {address} is heard from this machine and from {heard}, without a password")
+        return str(type(address)(host=address.host, port=port))
 
 
 def _tls_files(config: ServerConfig) -> TlsFiles | None:

@@ -22,7 +22,7 @@ from deepmusic.errors import DeepmusicError
 PORTS = ((50051, "gRPC"), (8080, "HTTP"), (9000, "OSC"))
 """Where `deepmusic serve` listens by default."""
 
-NEEDED_PACKAGES = ("numpy", "soundfile", "soxr", "grpcio", "protobuf", "platformdirs", "tqdm")
+NEEDED_PACKAGES = ("numpy", "soundfile", "soxr", "grpcio", "protobuf", "platformdirs", "python-osc", "tqdm")
 RUNTIME_PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 """Two wheels of the same module: the one that was installed later overwrites files of the other."""
 

@@ -24,15 +24,25 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Adds the verb and its flags."""
     parser = subparsers.add_parser(
         "serve",
-        help="serve streams over gRPC",
-        description="Serves streams over gRPC, on loopback unless told otherwise, until SIGINT or SIGTERM.",
+        help="serve streams over gRPC, controlled over OSC too",
+        description="Serves streams over gRPC and takes controls over OSC, on loopback unless told otherwise, until "
+        "SIGINT or SIGTERM.",
     )
     defaults = ServerConfig()
     parser.add_argument("--grpc", metavar="HOST:PORT", type=_address, help=f"address of gRPC (default {defaults.grpc})")
     parser.add_argument(
         "--http", metavar="HOST:PORT", type=_address, help="address of the page (accepted; not served yet)"
     )
-    parser.add_argument("--osc", metavar="HOST:PORT", type=_address, help="address of OSC (accepted; not served yet)")
+    parser.add_argument(
+        "--osc", metavar="HOST:PORT", type=_osc_address, help=f"address of OSC, or off (default {defaults.osc})"
+    )
+    parser.add_argument(
+        "--osc-network",
+        metavar="NETWORK",
+        action="append",
+        dest="osc_networks",
+        help="network that may send OSC beside this machine, such as 192.168.1.0/24; may be given more than once",
+    )
     parser.add_argument(
         "--bundle", metavar="NAME", help=f"bundle of streams that name none (default {defaults.bundle})"
     )
@@ -56,6 +66,10 @@ def _address(text: str) -> str:
         raise argparse.ArgumentTypeError(error.message) from None
 
 
+def _osc_address(text: str) -> str:
+    return "" if text == "off" else _address(text)
+
+
 def run(args: argparse.Namespace) -> int:
     """Serves; returns 0 after a stop that was asked for.
 
@@ -64,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     """
     config = ServerConfig() if args.config is None else read_config(args.config)
     names = ("grpc", "http", "osc", "bundle", "device", "threads", "max_streams", "bundles", "styles", "reflection")
-    given = {name: getattr(args, name) for name in (*names, "tls_certificate", "tls_key")}
+    given = {name: getattr(args, name) for name in (*names, "osc_networks", "tls_certificate", "tls_key")}
     config = config.changed({name: value for name, value in given.items() if value is not None})
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, in our words
     asyncio.run(_serve(config, as_json=args.json))
@@ -106,11 +120,13 @@ def _report(facts: ServerFacts, *, as_json: bool) -> None:
         print(f"note: {note}", file=sys.stderr)
     security = "with TLS" if facts.is_encrypted else "plain text"
     model = f"{facts.bundle} ({facts.precision} on {facts.provider})" if facts.provider else f"{facts.bundle} (missing)"
-    print(f"deepmusic serves gRPC at {facts.grpc}, {security}; bundle {model}", file=sys.stderr, flush=True)
+    osc = f", and OSC at {facts.osc}" if facts.osc else ""
+    print(f"deepmusic serves gRPC at {facts.grpc}, {security}{osc}; bundle {model}", file=sys.stderr, flush=True)
     if as_json:
         line: dict[str, Any] = {
             "ready": True,
             "grpc": facts.grpc,
+            "osc": facts.osc,
             "tls": facts.is_encrypted,
             "bundle": facts.bundle,
             "provider": facts.provider,

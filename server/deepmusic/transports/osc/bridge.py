@@ -1,0 +1,216 @@
+r"""The bridge: messages in, answers and news out. It knows no socket; ``endpoint`` has one.
+
+::
+
+    intake -> handle -> conductor -> streams
+                 |          \-----> errands: styles, lists, /sync
+                 \-> answers
+    subscribers <- news <- a look at the streams, twenty times a second
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import TypeVar
+
+from deepmusic.errors import BadParameter, DeepmusicError, MalformedMessage, NoCapacity
+from deepmusic.session.parameters import PARAMETERS
+from deepmusic.transports.osc import answers
+from deepmusic.transports.osc.answers import ReturnPath
+from deepmusic.transports.osc.codec import Argument, decode
+from deepmusic.transports.osc.conductor import Conductor
+from deepmusic.transports.osc.counters import Count, Counters, OscStats
+from deepmusic.transports.osc.errands import Errands
+from deepmusic.transports.osc.gate import Gate, Network, Peer
+from deepmusic.transports.osc.intake import Intake, Waiting
+from deepmusic.transports.osc.namespace import QUESTIONS, Question
+from deepmusic.transports.osc.ports import SessionDirectory, StyleList
+from deepmusic.transports.osc.subscribers import EXPIRY_S, MAX_SUBSCRIBERS, Subscribers
+from deepmusic.transports.osc.watch import LOOK_S, MAX_MESSAGES_A_LOOK, look, news
+
+SLICE_S = 0.002
+"""How long messages are carried out before everything else on the loop has its turn."""
+
+MAX_LISTED = 32
+"""Entries of one list that one question is answered with; the next question says where to go on."""
+
+_log = logging.getLogger(__name__)
+
+_Entry = TypeVar("_Entry")
+
+
+class Bridge:
+    """Drives the streams that run, as datagrams say. All methods are [loop], its making too.
+
+    Args:
+        sessions: The streams that run.
+        styles: The library.
+        send: Sends bytes to a peer; False where it cannot now.
+        networks: Allowed beside loopback.
+        clock: Monotonic seconds, the same that the sessions have.
+        wall_clock: Seconds since 1970; read for time tags alone.
+    """
+
+    def __init__(
+        self,
+        sessions: SessionDirectory,
+        styles: StyleList,
+        send: Callable[[bytes, Peer], bool],
+        *,
+        networks: Iterable[Network] = (),
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._sessions = sessions
+        self._styles = styles
+        self._send = send
+        self._clock = clock
+        self._counters = Counters()
+        self._subscribers = Subscribers(clock)
+        self._has_subscribers = asyncio.Event()
+        self._intake = Intake(Gate(networks, clock), self._path, self._counters, clock, wall_clock)
+        self._errands = Errands(self._counters)
+        self._conductor = Conductor(sessions, self._errands, self._counters)
+
+    @property
+    def stats(self) -> OscStats:
+        """What was done and what was not."""
+        return self._counters.snapshot()
+
+    def receive(self, datagram: bytes, address: tuple[str | int, ...]) -> None:
+        """Takes a datagram; what is in it is carried out soon."""
+        self._intake.receive(datagram, address)
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._carry_out())
+            tasks.create_task(self._errands.run())
+            tasks.create_task(self._tell())
+
+    def work(self) -> bool:
+        """Carries out what waits, for at most ``SLICE_S`` and the message in hand; whether more may be waiting."""
+        end_s = self._clock() + SLICE_S
+        while waiting := self._intake.take():
+            self._handle(waiting)
+            if self._clock() >= end_s:
+                return True
+        return False
+
+    async def tell(self) -> None:
+        """Tells the subscribers what is new, and lets everything else on the loop have its turn between two of them."""
+        subscribers = self._subscribers.current()
+        if not subscribers:
+            self._has_subscribers.clear()
+            return
+        seen = [look(session) for session in self._sessions.running()]
+        for peer, subscription in tuple(subscribers.items()):
+            await asyncio.sleep(0)
+            for packet in islice(news(seen, subscription.told), MAX_MESSAGES_A_LOOK):
+                if not self._send(packet, peer):
+                    self._counters.add(Count.WITHHELD)
+
+    async def _carry_out(self) -> None:
+        while True:
+            await self._intake.filled.wait()
+            self.work()
+            await asyncio.sleep(0)
+
+    async def _tell(self) -> None:
+        while True:
+            await self._has_subscribers.wait()
+            await self.tell()
+            await asyncio.sleep(LOOK_S)
+
+    def _path(self, peer: Peer, n_bytes: int) -> ReturnPath:
+        return ReturnPath(peer, n_bytes, self._subscribers.is_verified, self._send, self._counters)
+
+    def _handle(self, waiting: Waiting) -> None:
+        message, path = decode(waiting.packet), waiting.path
+        try:
+            question = QUESTIONS.get(message.address)
+            if question is None:
+                self._conductor.control(message, waiting.due_s, path)
+            else:
+                self._answer(question, message.arguments, path)
+        except DeepmusicError as error:
+            self._counters.add(Count.MALFORMED if isinstance(error, MalformedMessage) else Count.FAILED)
+            path.send(answers.fail(message.address, error.message))
+        except Exception:
+            _log.exception("an OSC message could not be carried out")
+            self._counters.add(Count.FAILED)
+            path.send(answers.fail(message.address, "the command failed; the server's log has the cause"))
+
+    def _answer(self, question: Question, arguments: Sequence[Argument], path: ReturnPath) -> None:
+        match question:
+            case Question.SESSIONS:
+                sessions = self._sessions.running()
+                self._list(question, sessions, answers.session, arguments, path)
+            case Question.STYLES:
+                self._list_styles(arguments, path)
+            case Question.PARAMETERS:
+                self._list(question, list(PARAMETERS.values()), answers.parameter, arguments, path)
+            case Question.SYNC:
+                self._sync(_whole(arguments, 0), path)
+            case Question.NOTIFY:
+                self._notify(arguments, path)
+            case Question.STATUS:
+                numbers = {"streams": len(self._sessions.running()), "subscribers": len(self._subscribers)}
+                path.send(answers.status(numbers | asdict(self.stats)))
+            case Question.VERSION:
+                path.send(answers.version())
+
+    def _list(
+        self,
+        question: Question,
+        entries: Sequence[_Entry],
+        written: Callable[[_Entry], bytes],
+        arguments: Sequence[Argument],
+        path: ReturnPath,
+    ) -> None:
+        first = max(_whole(arguments, 0), 0)
+        for entry in entries[first : first + MAX_LISTED]:
+            path.send(written(entry))
+        path.send(answers.done(question.value, len(entries)))
+
+    def _list_styles(self, arguments: Sequence[Argument], path: ReturnPath) -> None:
+        async def errand() -> None:
+            listings = await asyncio.to_thread(self._styles.listings)
+            self._list(Question.STYLES, listings, answers.style, arguments, path)
+
+        self._errands.put(Question.STYLES.value, path, errand)
+
+    def _sync(self, number: int, path: ReturnPath) -> None:
+        async def errand() -> None:
+            path.send(answers.synced(number))
+
+        self._errands.put(Question.SYNC.value, path, errand)
+
+    def _notify(self, arguments: Sequence[Argument], path: ReturnPath) -> None:
+        peer = path.peer
+        if not _whole(arguments, 1):
+            self._subscribers.remove(peer)
+            path.send(answers.done(Question.NOTIFY.value, 0))
+            return
+        knows_token = len(arguments) > 1 and self._subscribers.knows_token(peer, _whole(arguments[1:], 0))
+        if not (self._subscribers.is_verified(peer) or knows_token):
+            path.send(answers.token(self._subscribers.token(peer)))
+            return
+        if not self._subscribers.add(peer):
+            raise NoCapacity(f"expected at most {MAX_SUBSCRIBERS} subscribers, got more; end another's, or wait")
+        self._has_subscribers.set()
+        path.send(answers.done(Question.NOTIFY.value, EXPIRY_S))
+
+
+def _whole(arguments: Sequence[Argument], otherwise: int) -> int:
+    """The first argument as a whole number; Max and Pd send whole numbers as floats."""
+    if not arguments:
+        return otherwise
+    if not isinstance(arguments[0], int | float):
+        raise BadParameter("expected a whole number as the first argument, got something else")
+    return round(arguments[0])

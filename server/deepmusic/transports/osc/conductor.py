@@ -1,0 +1,128 @@
+"""Carries controls to the streams that they are for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deepmusic.errors import AddressUnknown, DeepmusicError, NoCapacity
+from deepmusic.model.style_vector import StyleVector
+from deepmusic.session.events import ChangeStyle, Control
+from deepmusic.session.parameters import PARAMETERS
+from deepmusic.transports.osc.answers import ReturnPath, done, fail
+from deepmusic.transports.osc.codec import Message
+from deepmusic.transports.osc.counters import Count, Counters
+from deepmusic.transports.osc.errands import Errands
+from deepmusic.transports.osc.namespace import AT, SetNumber, SetStyle, read_at, read_change, stream_part, target
+from deepmusic.transports.osc.ports import LiveSession, SessionDirectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moment:
+    """When a change is to act: at a sample, at a time, or (neither) at once."""
+
+    sample: int | None = None
+    due_s: float | None = None
+
+    def sample_of(self, session: LiveSession) -> int | None:
+        """The input sample at which a stream has to change; ``None`` for the next one."""
+        if self.sample is None and self.due_s is not None:
+            return session.position_at(self.due_s)
+        return self.sample
+
+
+class Conductor:
+    """Changes parameters of streams. All methods are [loop].
+
+    Args:
+        sessions: The streams that run.
+        errands: Looks styles up.
+        counters: Counts what fails.
+    """
+
+    def __init__(self, sessions: SessionDirectory, errands: Errands, counters: Counters) -> None:
+        self._sessions = sessions
+        self._errands = errands
+        self._counters = counters
+
+    def control(self, message: Message, due_s: float | None, path: ReturnPath) -> None:
+        """Carries out a control; numbers are silent where all is well, styles are answered once they are looked up.
+
+        Args:
+            message: Its address may match several parameters: each is tried, and each failure answered.
+            due_s: When it is to act, monotonic seconds; ``None`` for at once.
+            path: To who asked.
+
+        Raises:
+            AddressUnknown: There is no such parameter, or no stream of that name.
+            MalformedMessage: A pattern is broken.
+        """
+        address = message.address
+        meant = target(address)
+        if not meant.parameters:
+            raise AddressUnknown(f"expected an address such as /deepmusic/strength, got {address[:64]!r}")
+        sessions = self._sessions.running()
+        if meant.stream is not None:
+            sessions = [session for session in sessions if meant.stream.matches(stream_part(session.name))]
+            if not sessions:
+                raise AddressUnknown(f"no stream is named so: {address[:64]!r}; ask /deepmusic/sessions")
+        for name in meant.parameters:
+            moment = _Moment(due_s=due_s)
+            try:
+                if name == AT:
+                    sample, change = read_at(message.arguments)
+                    moment = _Moment(sample=sample)
+                else:
+                    change = read_change(PARAMETERS[name], message.arguments)
+                if isinstance(change, SetNumber):
+                    self._move(sessions, change, moment)
+                else:
+                    self._restyle(address, sessions, change, moment, path)
+            except DeepmusicError as error:
+                self._counters.add(Count.FAILED)
+                path.send(fail(address, error.message))
+
+    def _move(self, sessions: Sequence[LiveSession], change: SetNumber, moment: _Moment) -> None:
+        taken = [
+            session.offer(
+                Control(
+                    name=change.parameter.name,
+                    value=change.value,
+                    at_sample=moment.sample_of(session),
+                    ramp_samples=_samples(change.ramp_ms, session),
+                )
+            )
+            for session in sessions
+        ]
+        self._check_all_taken(taken)
+
+    def _restyle(
+        self, address: str, sessions: Sequence[LiveSession], change: SetStyle, moment: _Moment, path: ReturnPath
+    ) -> None:
+        async def errand() -> None:
+            vectors: dict[str, StyleVector] = {}  # streams of one bundle share a vector
+            taken: list[bool] = []
+            for session in sessions:
+                digest = session.facts.bundle_digest
+                if digest not in vectors:
+                    vectors[digest] = await asyncio.to_thread(session.style, change.styles)
+                event = ChangeStyle(
+                    vector=vectors[digest],
+                    at_sample=moment.sample_of(session),
+                    fade_samples=_samples(change.fade_ms, session),
+                )
+                taken.append(session.offer(event))
+            self._check_all_taken(taken)
+            path.send(done(address, len(sessions)))
+
+        self._errands.put(address, path, errand)
+
+    def _check_all_taken(self, taken: Sequence[bool]) -> None:
+        if n_refused := taken.count(False):
+            self._counters.add(Count.BUSY, n_refused)
+            raise NoCapacity(f"{n_refused} of {len(taken)} streams have no room for more changes; send fewer")
+
+
+def _samples(milliseconds: float | None, session: LiveSession) -> int | None:
+    return None if milliseconds is None else round(milliseconds * session.audio_format.sample_rate_hz / 1000.0)
