@@ -88,7 +88,7 @@ class FakeClock:
 class Desk:
     """A bridge without a socket; what it sends is kept."""
 
-    def __init__(self, *names: str, networks: Sequence[Network] = ()) -> None:
+    def __init__(self, *names: str, networks: Sequence[Network] = (), clock: Callable[[], float] | None = None) -> None:
         self.sessions = [FakeSession(name=name) for name in names]
         self.style_names: Sequence[str] = STYLES
         self.clock = FakeClock(1000.0)
@@ -96,7 +96,9 @@ class Desk:
         self.sent: list[tuple[tuple[str | int, ...], bytes]] = []
         self.can_send = True
         self._n_asked = 1_000_000
-        self.bridge = Bridge(self, self, self._send, networks=networks, clock=self.clock, wall_clock=self.wall_clock)
+        self.bridge = Bridge(
+            self, self, self._send, networks=networks, clock=clock or self.clock, wall_clock=self.wall_clock
+        )
 
     def running(self) -> Sequence[FakeSession]:
         return self.sessions
