@@ -49,6 +49,10 @@ def test_an_unknown_key_is_refused_and_the_valid_ones_are_named(tmp_path: Path):
         ('grpc = "localhost:99999"', "grpc"),
         ('grpc = "::1:50051"', "grpc"),
         ('osc = ":9000"', "osc"),
+        ('osc_networks = "192.168.1.0/24"', "osc_networks"),
+        ("osc_networks = [1]", "osc_networks"),
+        ('osc_networks = ["192.168.1.7/24"]', "osc_networks"),
+        ('osc_networks = ["studio"]', "osc_networks"),
         ('tls_certificate = "a.pem"', "tls_key"),
         ('tls_key = "a.pem"', "tls_certificate"),
     ],
@@ -57,6 +61,14 @@ def test_a_wrong_value_names_its_key(tmp_path: Path, text: str, field: str):
     with pytest.raises(BadConfig) as refused:
         read_config(written(tmp_path, text))
     assert refused.value.field == field
+
+
+def test_networks_are_a_list_and_osc_may_be_left_out(tmp_path: Path):
+    config = read_config(written(tmp_path, 'osc = ""\nosc_networks = ["192.168.1.0/24", "fd00::/8"]\n'))
+    assert config.osc_address is None
+    assert [str(network) for network in config.osc_allowed] == ["192.168.1.0/24", "fd00::/8"]
+    assert config.changed({"osc_networks": ["10.0.0.0/8"]}).osc_networks == ("10.0.0.0/8",)
+    assert str(ServerConfig().osc_address) == "127.0.0.1:9000"
 
 
 @pytest.mark.parametrize("text", ["device = ", b"\xff\xfe", "#" * (MAX_CONFIG_BYTES + 1)], ids=["cut", "bytes", "long"])

@@ -17,6 +17,7 @@ from deepmusic.errors import BadConfig, BundleInvalid, ModelNotFound, PortInUse,
 from deepmusic.transports.rpc.client import RpcClient
 from deepmusic.transports.rpc.playback import play_through
 from deepmusic.transports.wire.listings import BundleState
+from tests.osc.rig import Rig
 from tests.rpc.serving import config, noise
 from tests.support.bundles import passthrough_bundle, style_gain_bundle
 
@@ -25,6 +26,7 @@ from tests.support.bundles import passthrough_bundle, style_gain_bundle
 async def started(folder: Path, **fields: object) -> AsyncIterator[tuple[ServerFacts, RpcClient]]:
     values: dict[str, object] = {
         "grpc": "127.0.0.1:0",
+        "osc": "127.0.0.1:0",
         "bundle": "passthrough",
         "device": "cpu",
         "grace_s": 0.5,
@@ -124,6 +126,45 @@ async def test_a_port_in_use_is_said_and_everything_is_put_away(folder: Path):
                 pass
 
 
+async def test_osc_drives_the_streams_of_the_same_server(folder: Path):
+    async with started(folder) as (facts, client):
+        await client.create_style("hiss", noise(48000, 1), 48000)
+        async with client.transfer(config(style="hiss")):
+            with Rig(facts.osc) as rig:
+                rig.say("/deepmusic/sessions")
+                assert (await rig.hear("/deepmusic/sessions.reply"))[2:4] == ("passthrough", "hiss")
+                rig.say("/deepmusic/styles")
+                assert await rig.hear("/deepmusic/styles.reply") == ("/deepmusic/styles.reply", "hiss")
+                assert await rig.hear("/done") == ("/done", "/deepmusic/styles", 1)
+                rig.say("/deepmusic/style", "hiss")
+                assert await rig.hear("/done", "/fail") == ("/done", "/deepmusic/style", 1)
+
+
+async def test_osc_that_others_can_reach_is_pointed_out_with_who_is_heard(folder: Path):
+    async with started(folder, osc="0.0.0.0:0", osc_networks=["192.168.1.0/24"]) as (facts, _):
+        assert any("from this machine and from 192.168.1.0/24" in note for note in facts.notes)
+    async with started(folder, osc="0.0.0.0:0") as (facts, _):
+        assert any("no network; see --osc-network" in note for note in facts.notes)
+
+
+async def test_osc_can_be_left_out(folder: Path):
+    async with started(folder, osc="") as (facts, _):
+        assert (facts.osc, facts.notes) == ("", ())
+
+
+async def test_an_osc_port_in_use_is_an_error_where_it_was_asked_for_and_a_note_where_it_was_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with started(folder) as (facts, _):
+        with pytest.raises(PortInUse, match="--osc"):
+            async with started(folder, osc=facts.osc):
+                pass
+        monkeypatch.setattr("deepmusic.app.server.DEFAULT_OSC", facts.osc)
+        async with started(folder, osc=facts.osc) as (second, _):
+            assert second.osc == ""
+            assert any("OSC is not served" in note for note in second.notes)
+
+
 async def test_a_certificate_that_is_none_is_refused(folder: Path):
     (folder / "key.pem").write_text("this is no key")
     for path in (folder / "key.pem", folder / "nothing.pem"):
@@ -133,7 +174,7 @@ async def test_a_certificate_that_is_none_is_refused(folder: Path):
 
 async def test_a_stop_lets_open_streams_finish(folder: Path):
     server = Server(
-        ServerConfig(grpc="127.0.0.1:0", bundle="passthrough", bundles=str(folder / "bundles"), grace_s=20.0)
+        ServerConfig(grpc="127.0.0.1:0", osc="", bundle="passthrough", bundles=str(folder / "bundles"), grace_s=20.0)
     )
     facts = await server.start()
     async with RpcClient(facts.grpc) as client:

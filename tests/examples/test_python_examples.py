@@ -57,6 +57,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     server = Server(
         ServerConfig(
             grpc="127.0.0.1:0",
+            osc="127.0.0.1:0",
             bundle="passthrough",
             device="cpu",
             grace_s=0.0,

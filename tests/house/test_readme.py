@@ -38,7 +38,7 @@ def own_style_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server(own_style_library: None) -> Iterator[str]:
-    serve = [*DEEPMUSIC, "serve", "--grpc", "127.0.0.1:0", "--json"]
+    serve = [*DEEPMUSIC, "serve", "--grpc", "127.0.0.1:0", "--osc", "127.0.0.1:0", "--json"]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
@@ -74,7 +74,7 @@ def test_the_server_of_scripts_serve_is_ready_at_once_and_stops_when_asked(own_s
     """The script's own part is the environment; what it starts has to be there before a person looks."""
     program = (ROOT / "scripts/serve").read_text()
     assert 'exec "$deepmusic" serve "$@"' in program
-    serve = [*DEEPMUSIC, "serve", "--grpc", "127.0.0.1:0", "--json"]
+    serve = [*DEEPMUSIC, "serve", "--grpc", "127.0.0.1:0", "--osc", "127.0.0.1:0", "--json"]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())

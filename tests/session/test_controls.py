@@ -70,11 +70,19 @@ def test_a_ramp_that_cuts_another_off_goes_on_from_its_value():
     assert values[99] == 0.0
 
 
+def test_a_fader_that_moves_while_no_audio_comes_fills_nothing_up_and_its_last_value_counts():
+    track = Automation(0.0)
+    assert all(track.move(n / 10_000, 500, 100) for n in range(10_001))
+    np.testing.assert_allclose(track.over(499, 102), [0, *np.arange(1, 101) / 100, 1], atol=1e-7)
+
+
 def test_a_track_takes_only_so_many_moves():
     track = Automation(0.0)
     assert all(track.move(1.0, start, 1) for start in range(MAX_MOVES))
-    assert not track.move(1.0, 0, 1)
+    assert not track.move(0.5, MAX_MOVES, 1)
     assert track.last_target == 1.0
+    assert track.move(0.25, MAX_MOVES - 1, 1)  # replaces
+    assert track.last_target == 0.25
     controls = Controls((), 48000)
     kinds = {
         notice.kind

@@ -24,6 +24,9 @@ from deepmusic.transports.osc.endpoint import OscServer
 from deepmusic.transports.rpc.server import MODELS, STYLES, TRANSFER, RpcServer, TlsFiles
 from deepmusic.transports.rpc.terms import StreamLimits
 
+DEFAULT_OSC = ServerConfig().osc
+"""Address that nobody has asked for by name."""
+
 CLOSE_TIMEOUT_S = 2.0
 """Longest wait for a session's thread at the end; a step takes milliseconds."""
 
@@ -137,7 +140,7 @@ class Server:
         try:
             port = await self._osc.start(address.host, address.port)
         except PortInUse as error:
-            if self._config.osc != ServerConfig().osc:
+            if self._config.osc != DEFAULT_OSC:
                 raise
             notes.append(f"OSC is not served: {error.message}")
             return ""

@@ -10,6 +10,8 @@ from deepmusic.session.config import Setting
 from deepmusic.session.events import ChangeStyle, Control, InEvent
 from deepmusic.session.parameters import PARAMETERS, numeric_names
 
+_NUMERIC = frozenset(numeric_names())
+
 
 class AskedValues:
     """The last value of each parameter as it was asked for, clamped; a change that is scheduled ahead counts at once.
@@ -32,7 +34,7 @@ class AskedValues:
     def note(self, event: InEvent) -> None:
         """Takes note of an event; what is no change of a parameter changes nothing."""
         if isinstance(event, Control):
-            if event.name in numeric_names() and math.isfinite(event.value):
+            if event.name in _NUMERIC and math.isfinite(event.value):
                 self._values[event.name] = PARAMETERS[event.name].clamp(event.value)
         elif isinstance(event, ChangeStyle):
             self._values["style"] = event.vector.name

@@ -58,6 +58,9 @@ class Automation:
     def move(self, target: float, start: int, length: int) -> bool:
         """Schedules a ramp; one that begins while another runs takes over from where that one is.
 
+        One that begins where another begins replaces it, which nobody could hear: so a fader that is moved while no
+        audio comes fills nothing up.
+
         Args:
             target: Value at its end.
             start: Sample position of the first value that differs.
@@ -66,9 +69,12 @@ class Automation:
         Returns:
             False where ``MAX_MOVES`` are scheduled already and this one is not taken.
         """
+        place = bisect_right(self._moves, start, key=_start)
+        if place and self._moves[place - 1].start == start:
+            place -= 1
+            del self._moves[place]
         if len(self._moves) >= MAX_MOVES:
             return False
-        place = bisect_right(self._moves, start, key=_start)
         self._moves.insert(place, _Move(start, target, length))
         for index in range(place, len(self._moves)):
             move = self._moves[index]

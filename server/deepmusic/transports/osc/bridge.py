@@ -33,7 +33,7 @@ from deepmusic.transports.osc.ports import SessionDirectory, StyleList
 from deepmusic.transports.osc.subscribers import EXPIRY_S, MAX_SUBSCRIBERS, Subscribers
 from deepmusic.transports.osc.watch import LOOK_S, MAX_MESSAGES_A_LOOK, look, news
 
-SLICE_S = 0.002
+SLICE_S = 0.001
 """How long messages are carried out before everything else on the loop has its turn."""
 
 MAX_LISTED = 32
