@@ -116,7 +116,7 @@ class Desk:
         self.bridge.receive(datagram, peer)
         while self.bridge.work():
             pass
-        return [read(packet) for _, packet in self.sent[n_before:]]
+        return self._heard(n_before)
 
     async def ask(self, address: str, *arguments: object, peer: tuple[str | int, ...] = LOCAL) -> list[Reply]:
         """Sends one message; the answers that come until everything asked so far is done."""
@@ -126,17 +126,20 @@ class Desk:
         self._n_asked += 1
         self.say("/sync", self._n_asked)
         async with asyncio.timeout(PATIENCE_S):
-            while read(self.sent[-1][1] if self.sent else b"") != ("/synced", self._n_asked):  # noqa: ASYNC110
+            while ("/synced", self._n_asked) not in (heard := self._heard(n_before)):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
-        return [read(packet) for _, packet in self.sent[n_before:-1]]
+        return heard[: heard.index(("/synced", self._n_asked))]
 
     @property
     def controls(self) -> list[tuple[str, Control | ChangeStyle]]:
         """What the streams were offered, with their names."""
         return [(session.name, event) for session in self.sessions for event in session.offered]
+
+    def _heard(self, n_before: int) -> list[Reply]:
+        return [read(packet) for _, packet in self.sent[n_before:]]
 
     def _send(self, packet: bytes, peer: Peer) -> bool:
         if self.can_send:
@@ -145,9 +148,7 @@ class Desk:
 
 
 def read(packet: bytes) -> Reply:
-    """An answer as its address and arguments; nothing for no bytes."""
-    if not packet:
-        return ()
+    """An answer as its address and arguments."""
     message = OscMessage(packet)
     return (message.address, *message.params)
 
