@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -47,6 +47,7 @@ class FakeSession:
     name: str
     room: int = 1_000_000
     is_live: bool = True
+    positions: Iterator[int] | None = None
     audio_format: AudioFormat = field(default_factory=lambda: AudioFormat(sample_rate_hz=48000, n_channels=2))
     facts: FakeFacts = field(default_factory=FakeFacts)
     stats: SessionStats = field(default_factory=SessionStats)
@@ -58,6 +59,8 @@ class FakeSession:
         return self.asked.values
 
     def position_at(self, at_s: float) -> int | None:
+        if self.positions is not None:
+            return next(self.positions)
         return round(at_s * 48000) if self.is_live else None
 
     def offer(self, event: Control | ChangeStyle) -> bool:
@@ -190,19 +193,3 @@ class Rig:
         """Waits until everything that was said has been carried out."""
         self.say("/sync", number)
         await self.hear("/synced")
-
-
-@contextlib.asynccontextmanager
-async def longest_stall(of: Callable[[], float]) -> AsyncIterator[list[float]]:
-    """Measures how long the loop is away at the longest while the block runs; seconds, the longest last."""
-    stalls = [0.0]
-
-    async def measure() -> None:
-        while True:
-            before = of()
-            await asyncio.sleep(0)
-            stalls[0] = max(stalls[0], of() - before)
-
-    task = asyncio.create_task(measure())
-    yield stalls
-    task.cancel()

@@ -181,6 +181,14 @@ async def test_a_style_under_a_time_tag_changes_then_however_long_the_look_took(
     assert change.at_sample == round((1000.0 + 0.25) * 48000)
 
 
+async def test_all_messages_of_a_bundle_act_on_one_sample_though_blocks_come_in_between():
+    desk = Desk("guitar")
+    desk.sessions[0].positions = iter([5000, 5480, 5960])
+    tagged(desk, 0.25, MIX, MIX, build_msg("/deepmusic/style", "strings").dgram)  # type: ignore[arg-type]
+    await desk.ask("/sync", 1)
+    assert [event.at_sample for _, event in desk.controls] == [5000, 5000, 5000]
+
+
 async def test_what_is_late_acts_at_once_and_is_counted_and_what_is_immediate_is_not_late():
     desk = Desk("guitar")
     tagged(desk, -0.001, MIX)

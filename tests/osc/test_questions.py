@@ -8,6 +8,7 @@ import ipaddress
 import pytest
 
 from deepmusic import __version__
+from deepmusic.session.asked import AskedValues
 from deepmusic.session.events import Control
 from deepmusic.session.parameters import PARAMETERS
 from deepmusic.transports.osc.bridge import MAX_LISTED
@@ -17,6 +18,7 @@ from deepmusic.transports.osc.subscribers import EXPIRY_S, MAX_SUBSCRIBERS, TOKE
 from deepmusic.transports.osc.watch import MAX_MESSAGES_A_LOOK
 from tests.osc.rig import Desk, FakeSession, Reply, read
 
+MOST_BYTES = 1400
 AFAR = ("192.168.1.20", 50000)
 LAN = (ipaddress.ip_network("192.168.1.0/24"),)
 
@@ -35,6 +37,26 @@ async def test_the_streams_are_listed_with_what_a_rig_needs():
         ("/deepmusic/sessions.reply", "my%20voice", "live", "brass", 48000, 2, 1855, 0, 0, 0),
         ("/done", "/deepmusic/sessions", 2),
     ]
+
+
+async def test_no_answer_is_longer_than_a_frame():
+    desk = Desk("é" * 64)
+    desk.sessions[0].asked = AskedValues((), " + ".join(f"{'style' * 12} {n}%" for n in range(16)))
+    desk.say("/deepmusic/sessions")
+    desk.say("/status")
+    desk.say("/notify", 1)
+    await told(desk)
+    await desk.ask("/deepmusic/style", "x" * 64)
+    assert max(len(packet) for _, packet in desk.sent) <= MOST_BYTES
+
+
+async def test_a_look_that_fails_is_logged_and_the_bridge_goes_on(caplog: pytest.LogCaptureFixture):
+    desk = Desk("guitar")
+    desk.say("/notify", 1)
+    desk.sessions[0].stats = None  # type: ignore[assignment]
+    await desk.ask("/sync", 1)
+    assert "subscribers could not be told" in caplog.text
+    assert await desk.ask("/version")
 
 
 async def test_the_parameters_are_the_registry():

@@ -14,9 +14,6 @@ from deepmusic.transports.osc.namespace import stream_part
 from deepmusic.transports.osc.ports import LiveSession
 from deepmusic.transports.wire.listings import StyleListing
 
-MAX_MESSAGE_CHARACTERS = 300
-"""What is longer in a ``/fail`` is cut."""
-
 
 class Answer(enum.Enum):
     """Addresses of what the bridge sends."""
@@ -82,7 +79,7 @@ def done(command: str, number: int) -> bytes:
 
 def fail(command: str, message: str) -> bytes:
     """A command could not be carried out, in full or in part."""
-    return encode(Answer.FAIL.value, "ss", command, message[:MAX_MESSAGE_CHARACTERS])
+    return encode(Answer.FAIL.value, "ss", command, message)
 
 
 def synced(number: int) -> bytes:

@@ -124,27 +124,32 @@ class Bridge:
     async def _tell(self) -> None:
         while True:
             await self._has_subscribers.wait()
-            await self.tell()
+            try:
+                await self.tell()
+            except Exception:
+                _log.exception("subscribers could not be told")
             await asyncio.sleep(LOOK_S)
 
     def _path(self, peer: Peer, n_bytes: int) -> ReturnPath:
         return ReturnPath(peer, n_bytes, self._subscribers.is_verified, self._send, self._counters)
 
     def _handle(self, waiting: Waiting) -> None:
-        message, path = decode(waiting.packet), waiting.path
+        path, address = waiting.path, ""
         try:
-            question = QUESTIONS.get(message.address)
+            message = decode(waiting.packet)
+            address = message.address
+            question = QUESTIONS.get(address)
             if question is None:
-                self._conductor.control(message, waiting.due_s, path)
+                self._conductor.control(message, waiting.moment, path)
             else:
                 self._answer(question, message.arguments, path)
         except DeepmusicError as error:
             self._counters.add(Count.MALFORMED if isinstance(error, MalformedMessage) else Count.FAILED)
-            path.send(answers.fail(message.address, error.message))
+            path.send(answers.fail(address, error.message))
         except Exception:
             _log.exception("an OSC message could not be carried out")
             self._counters.add(Count.FAILED)
-            path.send(answers.fail(message.address, "the command failed; the server's log has the cause"))
+            path.send(answers.fail(address, "the command failed; the server's log has the cause"))
 
     def _answer(self, question: Question, arguments: Sequence[Argument], path: ReturnPath) -> None:
         match question:

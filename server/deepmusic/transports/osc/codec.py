@@ -10,8 +10,8 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 Argument = int | float | str | bytes | bool | None
 """What an argument can be."""
 
-MAX_ANSWER_BYTES = 1400
-"""Longest answer: with all headers it fits into one Ethernet frame."""
+MAX_TEXT_CHARACTERS = 300
+"""A longer text, such as the name of a morph of many styles, is cut when it is sent: answers fit into one frame."""
 
 _HIGHEST_INT = 2**31 - 1
 
@@ -42,6 +42,11 @@ def encode(address: str, types: str = "", *arguments: Argument) -> bytes:
     """
     builder = OscMessageBuilder(address)
     for kind, argument in zip(types, arguments, strict=True):
-        value = min(argument, _HIGHEST_INT) if kind == "i" and isinstance(argument, int) else argument
-        builder.add_arg(value, kind)
+        builder.add_arg(_bounded(kind, argument), kind)
     return builder.build().dgram
+
+
+def _bounded(kind: str, argument: Argument) -> Argument:
+    if kind == "i" and isinstance(argument, int):
+        return min(argument, _HIGHEST_INT)
+    return argument[:MAX_TEXT_CHARACTERS] if isinstance(argument, str) else argument

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from deepmusic.errors import AddressUnknown, DeepmusicError, NoCapacity
 from deepmusic.model.style_vector import StyleVector
@@ -14,22 +13,9 @@ from deepmusic.transports.osc.answers import ReturnPath, done, fail
 from deepmusic.transports.osc.codec import Message
 from deepmusic.transports.osc.counters import Count, Counters
 from deepmusic.transports.osc.errands import Errands
+from deepmusic.transports.osc.moment import Moment
 from deepmusic.transports.osc.namespace import AT, SetNumber, SetStyle, read_at, read_change, stream_part, target
 from deepmusic.transports.osc.ports import LiveSession, SessionDirectory
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Moment:
-    """When a change is to act: at a sample, at a time, or (neither) at once."""
-
-    sample: int | None = None
-    due_s: float | None = None
-
-    def sample_of(self, session: LiveSession) -> int | None:
-        """The input sample at which a stream has to change; ``None`` for the next one."""
-        if self.sample is None and self.due_s is not None:
-            return session.position_at(self.due_s)
-        return self.sample
 
 
 class Conductor:
@@ -46,12 +32,12 @@ class Conductor:
         self._errands = errands
         self._counters = counters
 
-    def control(self, message: Message, due_s: float | None, path: ReturnPath) -> None:
+    def control(self, message: Message, moment: Moment, path: ReturnPath) -> None:
         """Carries out a control; numbers are silent where all is well, styles are answered once they are looked up.
 
         Args:
             message: Its address may match several parameters: each is tried, and each failure answered.
-            due_s: When it is to act, monotonic seconds; ``None`` for at once.
+            moment: When it is to act, unless it names a sample itself.
             path: To who asked.
 
         Raises:
@@ -68,22 +54,22 @@ class Conductor:
             if not sessions:
                 raise AddressUnknown(f"no stream is named so: {address[:64]!r}; ask /deepmusic/sessions")
         for name in meant.parameters:
-            moment = _Moment(due_s=due_s)
+            when = moment
             try:
                 if name == AT:
                     sample, change = read_at(message.arguments)
-                    moment = _Moment(sample=sample)
+                    when = Moment(sample=sample)
                 else:
                     change = read_change(PARAMETERS[name], message.arguments)
                 if isinstance(change, SetNumber):
-                    self._move(sessions, change, moment)
+                    self._move(sessions, change, when)
                 else:
-                    self._restyle(address, sessions, change, moment, path)
+                    self._restyle(address, sessions, change, when, path)
             except DeepmusicError as error:
                 self._counters.add(Count.FAILED)
                 path.send(fail(address, error.message))
 
-    def _move(self, sessions: Sequence[LiveSession], change: SetNumber, moment: _Moment) -> None:
+    def _move(self, sessions: Sequence[LiveSession], change: SetNumber, moment: Moment) -> None:
         taken = [
             session.offer(
                 Control(
@@ -98,7 +84,7 @@ class Conductor:
         self._check_all_taken(taken)
 
     def _restyle(
-        self, address: str, sessions: Sequence[LiveSession], change: SetStyle, moment: _Moment, path: ReturnPath
+        self, address: str, sessions: Sequence[LiveSession], change: SetStyle, moment: Moment, path: ReturnPath
     ) -> None:
         async def errand() -> None:
             vectors: dict[str, StyleVector] = {}  # streams of one bundle share a vector

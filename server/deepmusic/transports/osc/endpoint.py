@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from typing import cast
 
@@ -68,8 +67,7 @@ class OscServer:
             self._transport.close()
         if self._running is not None:
             self._running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._running
+            await asyncio.gather(self._running, return_exceptions=True)
 
     def _send(self, packet: bytes, peer: Peer) -> bool:
         transport = self._transport

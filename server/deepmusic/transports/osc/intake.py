@@ -17,6 +17,7 @@ from deepmusic.transports.osc.answers import ReturnPath
 from deepmusic.transports.osc.counters import Count, Counters
 from deepmusic.transports.osc.datagram import IMMEDIATELY, CheckedMessage, messages_of
 from deepmusic.transports.osc.gate import Gate, Peer
+from deepmusic.transports.osc.moment import Moment
 from deepmusic.transports.osc.time_tag import seconds_ahead
 
 MAX_WAITING = 1024
@@ -32,8 +33,8 @@ class Waiting:
 
     packet: bytes
     """Checked."""
-    due_s: float | None
-    """When it is to act, monotonic seconds; ``None`` for at once."""
+    moment: Moment
+    """When it is to act; one for all messages of a bundle."""
     path: ReturnPath
     """To who sent it."""
 
@@ -97,17 +98,17 @@ class Intake:
 
     def _queue(self, messages: list[CheckedMessage], path: ReturnPath) -> None:
         now_s, wall_s = self._clock(), self._wall_clock()
+        moments: dict[int, Moment] = {IMMEDIATELY: Moment()}
         for message in messages:
-            due_s = None
-            if message.time_tag != IMMEDIATELY:
-                ahead_s = seconds_ahead(message.time_tag, wall_s)
+            ahead_s = seconds_ahead(message.time_tag, wall_s) if message.time_tag != IMMEDIATELY else None
+            if ahead_s is not None:
                 if ahead_s > LONGEST_AHEAD_S:
                     self._counters.add(Count.TOO_EARLY)
                     continue
                 if ahead_s <= 0.0:
                     self._counters.add(Count.LATE)
-                else:
-                    due_s = now_s + ahead_s
+                due_s = now_s + ahead_s if ahead_s > 0.0 else None
+                moments.setdefault(message.time_tag, Moment(due_s=due_s))
             self._counters.add(Count.MESSAGES)
-            self._waiting.append(Waiting(packet=message.packet, due_s=due_s, path=path))
+            self._waiting.append(Waiting(packet=message.packet, moment=moments[message.time_tag], path=path))
             self.filled.set()
