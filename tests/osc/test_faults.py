@@ -203,6 +203,7 @@ async def test_thousands_of_damaged_datagrams_do_no_harm(caplog: pytest.LogCaptu
     addresses = [*QUESTIONS, "/deepmusic/session/*/at", "/deepmusic/*", "/deepmusic/session/[gv]*/{mix,style}"]
     addresses += [f"/deepmusic/{name}" for name in PARAMETERS]
     values: list[list[object]] = [[], [1], [0.5, 100], ["brass"], ["brass", 0.5, "strings", 0.5], [100, "mix", 0.5]]
+    values += [[-(2**40)], [2**62, 2**62], [1e30], [-1e30, 1e30], [True, None], [b"blob"], ["", ""]]
     sound = [build_msg(address, value or "").dgram for address in addresses for value in values]  # type: ignore[arg-type]
     longest_s = 0.0
     for n in range(N_FUZZED):

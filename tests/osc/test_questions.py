@@ -9,7 +9,7 @@ import pytest
 
 from deepmusic import __version__
 from deepmusic.session.asked import AskedValues
-from deepmusic.session.events import Control
+from deepmusic.session.events import ChangeStyle, Control
 from deepmusic.session.parameters import PARAMETERS
 from deepmusic.transports.osc.bridge import MAX_LISTED
 from deepmusic.transports.osc.counters import Count, OscStats
@@ -95,11 +95,28 @@ async def test_sync_is_answered_behind_what_takes_longer():
     assert answers == [("/done", "/deepmusic/style", 1), ("/synced", 7)]
 
 
+@pytest.mark.parametrize(("number", "answered"), [(2**40, 2**31 - 1), (-(2**40), -(2**31)), (2.6, 3)])
+async def test_a_number_that_does_not_fit_is_answered_by_the_nearest(number: float, answered: int):
+    assert await Desk().ask("/sync", number) == [("/synced", answered)]
+
+
+async def test_of_a_morph_that_moves_faster_than_styles_are_looked_up_the_last_position_counts():
+    desk = Desk("guitar")
+    for n in range(1, 10 * MAX_ERRANDS):
+        assert desk.say("/deepmusic/style_weights", "brass", float(n)) == []
+    desk.say("/deepmusic/style_weights", "strings", 1.0)
+    desk.say("/deepmusic/session/guitar/at", 480, "style", "brass")
+    desk.say("/deepmusic/session/guitar/at", 960, "style", "strings")
+    await desk.ask("/sync", 1)
+    names = [event.vector.name for _, event in desk.controls if isinstance(event, ChangeStyle)]
+    assert names == ["strings", "brass", "strings"]
+
+
 async def test_only_so_many_commands_wait():
     desk = Desk("guitar")
-    answers = [desk.say("/deepmusic/style", "strings") for _ in range(MAX_ERRANDS + 1)]
+    answers = [desk.say("/deepmusic/styles") for _ in range(MAX_ERRANDS + 1)]
     assert answers[:-1] == [[]] * MAX_ERRANDS
-    assert answers[-1][0][:2] == ("/fail", "/deepmusic/style")
+    assert answers[-1][0][:2] == ("/fail", "/deepmusic/styles")
     assert desk.bridge.stats.busy == 1
 
 

@@ -13,7 +13,7 @@ Argument = int | float | str | bytes | bool | None
 MAX_TEXT_CHARACTERS = 300
 """A longer text, such as the name of a morph of many styles, is cut when it is sent: answers fit into one frame."""
 
-_HIGHEST_INT = 2**31 - 1
+_LOWEST_INT, _HIGHEST_INT = -(2**31), 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ def encode(address: str, types: str = "", *arguments: Argument) -> bytes:
 
     Args:
         address: Where to.
-        types: A type tag for each argument: ``i`` (what is larger stays at the largest), ``f``, ``s``, ``h``.
+        types: A type tag for each argument: ``i`` (of what does not fit, the nearest that does), ``f``, ``s``, ``h``.
         arguments: As many.
     """
     builder = OscMessageBuilder(address)
@@ -48,5 +48,5 @@ def encode(address: str, types: str = "", *arguments: Argument) -> bytes:
 
 def _bounded(kind: str, argument: Argument) -> Argument:
     if kind == "i" and isinstance(argument, int):
-        return min(argument, _HIGHEST_INT)
+        return min(max(argument, _LOWEST_INT), _HIGHEST_INT)
     return argument[:MAX_TEXT_CHARACTERS] if isinstance(argument, str) else argument

@@ -102,7 +102,7 @@ class Conductor:
             self._check_all_taken(taken)
             path.send(done(address, len(sessions)))
 
-        self._errands.put(address, path, errand)
+        self._errands.put(address, path, errand, instead_of=(path.peer, address) if moment.is_at_once else None)
 
     def _check_all_taken(self, taken: Sequence[bool]) -> None:
         if n_refused := taken.count(False):

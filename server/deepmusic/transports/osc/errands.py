@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 
 from deepmusic.errors import DeepmusicError, NoCapacity
 from deepmusic.transports.osc.answers import ReturnPath, fail
@@ -19,6 +20,13 @@ Errand = Callable[[], Awaitable[None]]
 """[loop] Does one thing; what is slow in it runs on a thread."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    command: str
+    path: ReturnPath
+    errand: Errand
+
+
 class Errands:
     """A queue of errands. All methods are [loop].
 
@@ -28,35 +36,44 @@ class Errands:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._queue: asyncio.Queue[tuple[str, ReturnPath, Errand]] = asyncio.Queue(MAX_ERRANDS)
+        self._waiting: dict[Hashable, _Waiting] = {}  # in order; bounded by MAX_ERRANDS
+        self._filled = asyncio.Event()
 
-    def put(self, command: str, path: ReturnPath, errand: Errand) -> None:
+    def put(self, command: str, path: ReturnPath, errand: Errand, *, instead_of: Hashable = None) -> None:
         """Queues an errand.
 
         Args:
             command: Its address, for the answer where it fails.
             path: To who asked.
             errand: What to do.
+            instead_of: What waits under the same name is given up for this one, which takes its place: of a pad that is
+                moved faster than styles can be looked up, the last position counts, and is answered.
 
         Raises:
             NoCapacity: Too many wait.
         """
-        try:
-            self._queue.put_nowait((command, path, errand))
-        except asyncio.QueueFull:
+        name = instead_of if instead_of is not None else object()
+        if name not in self._waiting and len(self._waiting) >= MAX_ERRANDS:
             self._counters.add(Count.BUSY)
-            raise NoCapacity(f"expected at most {MAX_ERRANDS} commands to wait, got more; wait for /done") from None
+            raise NoCapacity(f"expected at most {MAX_ERRANDS} commands to wait, got more; wait for /done")
+        self._waiting[name] = _Waiting(command=command, path=path, errand=errand)
+        self._filled.set()
 
     async def run(self) -> None:
         """Does them in order, for ever."""
         while True:
-            command, path, errand = await self._queue.get()
-            try:
-                await errand()
-            except DeepmusicError as error:
-                self._counters.add(Count.FAILED)
-                path.send(fail(command, error.message))
-            except Exception:
-                _log.exception("an OSC command failed")
-                self._counters.add(Count.FAILED)
-                path.send(fail(command, "the command failed; the server's log has the cause"))
+            await self._filled.wait()
+            while self._waiting:
+                await self._do(self._waiting.pop(next(iter(self._waiting))))
+            self._filled.clear()
+
+    async def _do(self, waiting: _Waiting) -> None:
+        try:
+            await waiting.errand()
+        except DeepmusicError as error:
+            self._counters.add(Count.FAILED)
+            waiting.path.send(fail(waiting.command, error.message))
+        except Exception:
+            _log.exception("an OSC command failed")
+            self._counters.add(Count.FAILED)
+            waiting.path.send(fail(waiting.command, "the command failed; the server's log has the cause"))

@@ -18,6 +18,11 @@ class Moment:
         self._due_s = due_s
         self._found: dict[LiveSession, int | None] = {}  # bounded by the sessions that run; lives as long as its bundle
 
+    @property
+    def is_at_once(self) -> bool:
+        """Whether it names neither."""
+        return self._sample is None and self._due_s is None
+
     def sample_of(self, session: LiveSession) -> int | None:
         """[loop] The input sample at which a stream has to change; ``None`` for the next one."""
         if self._sample is not None or self._due_s is None:
