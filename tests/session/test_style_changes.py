@@ -177,6 +177,16 @@ def test_a_bundle_with_other_steps_is_refused():
         )
 
 
+def test_a_morph_that_moves_while_no_audio_comes_fills_nothing_up_and_only_its_last_position_is_heard():
+    of = model(bundles.style_gain_bundle)
+    stream, content = session(of), streams.noise(6000, peak=streams.QUIET)
+    moves = [ChangeStyle(vector=style(of, -float(n), str(n))) for n in range(1, 1001)]
+    last = ChangeStyle(vector=style(of, -20.0, "last"))
+    heard = streams.play(stream, [*moves, last, *streams.audio_events(content), streams.Finish()])
+    assert [(n.kind, n.name) for n in heard.of(streams.Notice)] == [(NoticeKind.STYLE_CHANGED, "last")]
+    np.testing.assert_array_equal(heard.audio, play_through(session(of), content, last).audio)
+
+
 def test_too_many_scheduled_changes_are_refused_with_a_notice():
     of = model(bundles.style_gain_bundle)
     stream = session(of)

@@ -109,7 +109,12 @@ class Pipeline:
         return self._lanes[-1].model
 
     def change(self, change: StyleChange) -> bool:
-        """Schedules a change; False where ``MAX_CHANGES`` wait already and this one is not taken."""
+        """Schedules a change; False where ``MAX_CHANGES`` wait already and this one is not taken.
+
+        One for the sample of another replaces it: a morph that is moved while no audio comes fills nothing up, and does
+        not run through all its positions afterwards.
+        """
+        self._changes = [waiting for waiting in self._changes if waiting.at_sample != change.at_sample]
         if len(self._changes) >= MAX_CHANGES:
             return False
         insort(self._changes, change, key=lambda waiting: waiting.at_sample)
