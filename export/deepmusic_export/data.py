@@ -39,6 +39,8 @@ class _Group:
     """Patches of one sound: what only the accompaniment of one score plays cannot be learnt from another score."""
     instruments: np.ndarray
     """Those of them that play notes: General MIDI's sound effects do not."""
+    sounds: tuple[str, ...]
+    """What each patch is, as JSON: equal for equal sounds."""
 
     @classmethod
     def read(cls, path: Path) -> _Group:
@@ -51,6 +53,7 @@ class _Group:
             meta["sample_rate_hz"],
             np.array(styles, np.intp),
             np.array([n for n in styles if n not in effects], np.intp),
+            tuple(json.dumps(patch, sort_keys=True) for patch in patches),
         )
 
 
@@ -101,6 +104,10 @@ class Corpus:
     def instruments(self, group: Path) -> np.ndarray:
         """The styles of a group that are instruments, not sound effects."""
         return self._groups[group].instruments
+
+    def sounds(self, group: Path) -> tuple[str, ...]:
+        """What each patch of a group is, program, body and effects: equal for equal sounds."""
+        return self._groups[group].sounds
 
     def shape(self, group: Path) -> tuple[int, int]:
         """Number of patches and scores of a group."""
