@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,4 +70,22 @@ def soundfont_corpus(tmp_path_factory: pytest.TempPathFactory, soundfont: Path) 
         effects=False,
     )
     render_corpus(plan, folder, n_processes=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def timbre_corpus(tmp_path_factory: pytest.TempPathFactory, synth_plan: CorpusPlan) -> Path:
+    """Three groups of our own synthesis to train the timbre measure on: six dry instruments, three scores."""
+    folder = tmp_path_factory.mktemp("timbre")
+    render_corpus(
+        replace(synth_plan, n_groups=3, n_patches=6, n_scores=3, seed=11, effects=False), folder, n_processes=1
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def held_out_corpus(tmp_path_factory: pytest.TempPathFactory, synth_plan: CorpusPlan) -> Path:
+    """Two groups like those of `timbre_corpus`, of other instruments and scores."""
+    folder = tmp_path_factory.mktemp("held")
+    render_corpus(replace(synth_plan, n_groups=2, n_patches=6, n_scores=3, seed=12), folder, n_processes=1)
     return folder

@@ -15,7 +15,7 @@ from deepmusic.model.golden import golden_snr_db
 from deepmusic.model.runtime import TransferModel
 from deepmusic_export.cli import main
 from deepmusic_export.data import Corpus
-from deepmusic_export.evaluate import draw_pairs
+from deepmusic_export.evaluate.pairs import draw_pairs
 from deepmusic_export.nets.transfer import TransferConfig
 from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer, load_system
 from deepmusic_export.verify import chords, drift_db, verify

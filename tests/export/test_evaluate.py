@@ -1,0 +1,186 @@
+"""The evaluation: what it measures, that it says so on a page, and that it says the same again."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepmusic.model.catalog import DEFAULT_BUNDLE, PACKAGE_FOLDER
+from deepmusic_export.cli import main
+from deepmusic_export.data import Corpus, level_dbfs
+from deepmusic_export.evaluate import material
+from deepmusic_export.evaluate.evaluation import Evaluation, EvaluationPlan, evaluate
+from deepmusic_export.evaluate.material import unpaired_material
+from deepmusic_export.evaluate.methods import Player
+from deepmusic_export.evaluate.page import write_page
+from deepmusic_export.evaluate.random_filters import random_filters
+from deepmusic_export.evaluate.report import with_random_filters
+from deepmusic_export.evaluate.swaps import N_STYLES, SwapDrawer
+from deepmusic_export.evaluate.tables import measures, summary
+from deepmusic_export.training.timbre import TimbreMeasure, TimbreRecipe, train_timbre
+
+METHODS = ("nothing", "nothing + noise", "match EQ", "AdaIN gains", "channel vocoder", "vocoder + noise", "deepmusic")
+
+PLAN = EvaluationPlan(n_pairs=2, n_swaps=1, material_s=1.2, seed=5)
+
+LEVEL_TOLERANCE_DB = 0.1
+"""Of material's level, where no peak limits it."""
+
+
+@pytest.fixture(scope="module")
+def measure(timbre_corpus: Path) -> TimbreMeasure:
+    return train_timbre(TimbreRecipe(steps=30, groups_a_step=3, n_frames=32), Corpus(timbre_corpus))
+
+
+@pytest.fixture(scope="module")
+def player() -> Player:
+    return Player(PACKAGE_FOLDER / DEFAULT_BUNDLE)
+
+
+@pytest.fixture(scope="module")
+def evaluation(player: Player, measure: TimbreMeasure, held_out_corpus: Path) -> Evaluation:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")  # no speaker, no FluidSynth: our own synthesis is left
+        return evaluate(PLAN, player, {"held": Corpus(held_out_corpus)}, measure)
+
+
+def test_every_method_is_measured_on_every_pair_and_style(evaluation: Evaluation):
+    assert tuple(evaluation.pairs.scores) == (*METHODS, "oracle")
+    assert {len(rows) for rows in evaluation.pairs.scores.values()} == {2}
+    assert evaluation.swaps is not None
+    assert tuple(evaluation.swaps.scores) == (*METHODS, "same instrument")
+    assert evaluation.swaps.kinds == ("held", "synthesis")
+    assert all(len(swap) == N_STYLES for rows in evaluation.swaps.scores.values() for swap in rows)
+
+
+def test_what_could_not_be_made_is_said(evaluation: Evaluation):
+    text = "\n".join(summary(evaluation))
+    assert "speech left out: expected the program espeak-ng" in text
+    assert "drums left out: expected the program fluidsynth" in text
+
+
+def test_doing_nothing_is_what_ratios_and_names_are_held_against(evaluation: Evaluation):
+    pairs, swaps = evaluation.pairs, evaluation.swaps
+    assert swaps is not None
+    assert pairs.timbre_ratio("nothing") == pairs.median_ratio("nothing", "lsd50_db") == 1.0
+    assert pairs.mean("oracle", "lsd_db") == 0.0
+    # The same output for five styles is nearest to exactly one of them.
+    assert swaps.mean("nothing", "is_named") == 1 / N_STYLES
+    assert swaps.timbre_ratio("nothing") == 1.0
+
+
+def test_the_same_seed_gives_the_same_digits(
+    evaluation: Evaluation, player: Player, measure: TimbreMeasure, held_out_corpus: Path
+):
+    again = evaluate(replace(PLAN, n_pairs=1, n_swaps=0), player, {"held": Corpus(held_out_corpus)}, measure)
+    for method, rows in again.pairs.scores.items():
+        assert asdict(rows[0]) == asdict(evaluation.pairs.scores[method][0])
+    assert again.accuracy == evaluation.accuracy
+
+
+def test_swaps_follow_from_the_seed_and_never_ask_for_the_content_s_own_instrument(held_out_corpus: Path):
+    def draw(seed: int) -> list[np.ndarray]:
+        swaps = SwapDrawer({"held": Corpus(held_out_corpus)}, seed).of_held_out(2)
+        return [clip for swap in swaps for clip in (swap.content, *swap.styles, *swap.other_scores)]
+
+    first, again, other = draw(1), draw(1), draw(2)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+    clips = first[: len(first) // 2]
+    assert len({clip.tobytes() for clip in clips}) == 1 + 2 * N_STYLES
+
+
+def test_a_corpus_with_too_few_instruments_for_a_swap_is_refused(soundfont_corpus: Path):
+    one_group = Corpus(soundfont_corpus)
+    with pytest.raises(ValueError, match="expected more than 5 different instruments"):
+        SwapDrawer({"small": one_group}, 0)
+
+
+def test_the_page_names_every_method_and_shows_its_pictures(evaluation: Evaluation, player: Player, tmp_path: Path):
+    page = tmp_path / "report.md"
+    write_page(page, evaluation, player)
+    text = page.read_text()
+    for method in (*METHODS, "oracle", "same instrument"):
+        assert f"| {method} |" in text
+    for heading in ("All pairs", "held", "Without an oracle: synthesis", "Spectrograms", "Every pair"):
+        assert f"\n## {heading}\n" in text
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    assert len(pictures) == 2 + len(evaluation.pairs.pairs)
+    for picture in pictures:
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_timbre_measure_the_table_says_so(
+    player: Player, held_out_corpus: Path, capsys: pytest.CaptureFixture[str]
+):
+    bundle = str(PACKAGE_FOLDER / DEFAULT_BUNDLE)
+    assert main(["evaluate", bundle, str(held_out_corpus), "--pairs", "1"]) == 0
+    table = capsys.readouterr().out
+    assert "Timbre and style-swap are not measured; --timbre adds them." in table
+    assert "nan" not in table
+
+
+def test_the_ceiling_is_asked_for_what_it_takes_only_where_it_is_reached(player: Player, held_out_corpus: Path):
+    corpus = Corpus(held_out_corpus)
+    content, rate_hz = corpus.clip(corpus.groups()[0], 0, 0)
+    style, _ = corpus.clip(corpus.groups()[0], 1, 1)
+    taken = {}
+    for name, gain in (("soft", 0.1), ("loud", 4.0)):
+        loud = np.float32(gain) * content
+        taken[name] = player.ceiling_db(player(loud, style, rate_hz), loud, style, rate_hz)
+    assert taken["soft"] == 0.0
+    assert taken["loud"] > 3.0
+
+
+def test_random_filters_bring_the_style_s_spectrum(evaluation: Evaluation):
+    pair = evaluation.pairs.pairs[0]
+    output = random_filters(pair.content, pair.style, pair.sample_rate_hz, n_iterations=8)
+    assert output.shape == pair.content.shape
+    assert np.isfinite(output).all()
+
+    def shape(audio: np.ndarray) -> np.ndarray:
+        spectrum = np.abs(np.fft.rfft(audio))[: len(audio) // 6]
+        smooth = np.log(np.convolve(spectrum, np.ones(400) / 400, mode="same")[::200])
+        return smooth - smooth.mean()
+
+    wanted = shape(pair.style)
+    assert np.linalg.norm(shape(output) - wanted) < np.linalg.norm(shape(pair.content) - wanted)
+
+
+def test_random_filters_are_a_row_on_some_of_the_pairs(evaluation: Evaluation, player: Player):
+    slow = with_random_filters(player, evaluation.pairs, 1, n_iterations=1)
+    assert tuple(slow.scores) == (*METHODS, "random filters", "oracle")
+    assert [pair.name for pair in slow.pairs] == [evaluation.pairs.pairs[0].name]
+    assert f"On 1 of the pairs:\n\n{measures(slow)[0]}" in "\n".join(summary(replace(evaluation, slow=slow)))
+
+
+FAKE_SPEAKER = """#!{python}
+import sys
+import numpy as np
+import soundfile
+hum = 0.1 * np.sin(np.arange(22050) / 20)
+soundfile.write(sys.argv[sys.argv.index("-w") + 1], hum, 22050)
+"""
+
+
+def test_speech_drums_and_synthesis_come_at_one_level_and_again_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    speaker = tmp_path / material.SPEAKER
+    speaker.write_text(FAKE_SPEAKER.format(python=sys.executable))
+    speaker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    first, left_out = unpaired_material(1, 1.2, seed=2)
+    again, _ = unpaired_material(1, 1.2, seed=2)
+    assert left_out == []
+    assert [one.kind for one in first] == ["speech", "synthesis", "drums"]
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.audio, other.audio)
+        limited = np.abs(one.audio).max() > material.HIGHEST - 1e-3
+        assert limited or level_dbfs(one.audio) == pytest.approx(material.LEVEL_DBFS, abs=LEVEL_TOLERANCE_DB)
