@@ -29,6 +29,9 @@ METHODS = ("nothing", "nothing + noise", "match EQ", "AdaIN gains", "channel voc
 
 PLAN = EvaluationPlan(n_pairs=2, n_swaps=1, material_s=1.2, seed=5)
 
+MOST_PICTURE_BYTES = 150_000
+"""What the README may load."""
+
 LEVEL_TOLERANCE_DB = 0.1
 """Of material's level, where no peak limits it."""
 
@@ -184,3 +187,10 @@ def test_speech_drums_and_synthesis_come_at_one_level_and_again_the_same(
         np.testing.assert_array_equal(one.audio, other.audio)
         limited = np.abs(one.audio).max() > material.HIGHEST - 1e-3
         assert limited or level_dbfs(one.audio) == pytest.approx(material.LEVEL_DBFS, abs=LEVEL_TOLERANCE_DB)
+
+
+def test_the_picture_of_the_readme_is_drawn_small_enough(tmp_path: Path):
+    assert main(["picture", "-o", str(tmp_path / "transfer.png")]) == 0
+    picture = (tmp_path / "transfer.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) <= MOST_PICTURE_BYTES

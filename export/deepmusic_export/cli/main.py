@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from deepmusic.errors import DeepmusicError
-from deepmusic_export.cli import encoder, evaluate, onnx, render, timbre, transfer, verify
+from deepmusic_export.cli import encoder, evaluate, onnx, picture, render, timbre, transfer, verify
 
-VERBS = (render, encoder, transfer, onnx, verify, timbre, evaluate)
+VERBS = (render, encoder, transfer, onnx, verify, timbre, evaluate, picture)
 
 
 def run(argv: list[str] | None = None) -> int:
