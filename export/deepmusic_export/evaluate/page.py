@@ -64,7 +64,7 @@ def _drawn_pairs(report: PairReport, seed: int) -> list[tuple[str, int]]:
     others = [row for row in range(len(ratios)) if row not in titles]
     chosen = np.random.default_rng(seed).permutation(others)[:N_OTHER_PAIRS]
     titles |= {int(row): "another" for row in sorted(chosen)}
-    return [(f"{title} ratio, {ratios[row]:.2f}", row) for row, title in titles.items()]
+    return [(f"{title}, ratio {ratios[row]:.2f}", row) for row, title in titles.items()]
 
 
 def _picture(folder: Path, title: str, row: int, report: PairReport, player: Player) -> str:

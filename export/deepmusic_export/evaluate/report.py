@@ -113,6 +113,7 @@ def _evaluate(
         transfer = Transfer(content=content, style=style, oracle=oracle, measure=measure)
         for name, method in rows.items():
             output = method(pair.content, pair.style, rate)
+            # Only the session has a ceiling.
             taken_db = player.ceiling_db(output, pair.content, pair.style, rate) if method is player else 0.0
             scores[name].append(pair_scores(Recording(output, rate), transfer, taken_db))
         scores["oracle"].append(pair_scores(oracle, transfer, 0.0))

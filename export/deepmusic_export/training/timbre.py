@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ MARGIN = 0.3
 WARM_UP_STEPS = 20
 #: What is read of a group's file to know it again, bytes: its first clip, at least.
 DIGEST_BYTES = 1 << 20
-#: Layout of the file.
+#: Format of the file.
 FILE_FORMAT = 1
 
 
@@ -60,11 +61,15 @@ class TimbreMeasure:
         """Reads what `save` wrote.
 
         Raises:
-            ValueError: The file is of another layout.
+            ValueError: It is another file, or of another format.
         """
-        data = torch.load(path, map_location="cpu", weights_only=True)
-        if data.get("format") != FILE_FORMAT:
-            raise ValueError(f"expected a timbre file of format {FILE_FORMAT} in {path}, got {data.get('format')}")
+        try:
+            data = torch.load(path, map_location="cpu", weights_only=True)
+        except UnpicklingError as error:
+            raise ValueError(f"expected a file that deepmusic-export timbre wrote, got {path}") from error
+        found = data.get("format") if isinstance(data, dict) else None
+        if found != FILE_FORMAT:
+            raise ValueError(f"expected a timbre file of format {FILE_FORMAT} in {path}, got {found}")
         network = TimbreNet()
         network.load_state_dict(data["network"])
         return cls(network, frozenset(data["trained_on"]), data["seed"])
