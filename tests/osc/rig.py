@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -179,6 +180,10 @@ class Rig:
     def throw(self, datagram: bytes) -> None:
         """Sends any bytes."""
         self._socket.sendto(datagram, self._server)
+
+    def wait_for_anything(self) -> None:
+        """Waits, without the loop, until there is something to hear."""
+        assert select.select([self._socket], [], [], PATIENCE_S)[0]
 
     async def hear(self, *wanted: str) -> Reply:
         """The next answer of one of these addresses; others are passed over."""

@@ -21,6 +21,8 @@ DATAGRAMS_A_SECOND = 50_000
 FLOODED_FOR_S = 1.5
 MOST_TRIES = 100
 TRY_S = 0.3
+LONGEST_AFTERWARDS_S = 1.0
+"""For what still lies in the socket when the flood has ended."""
 
 
 @contextlib.asynccontextmanager
@@ -56,7 +58,7 @@ async def test_a_flood_is_held_back_and_the_canary_stays_exact_and_on_time(stage
             pytest.fail("nobody else is heard during a flood")
     stats = stage.osc.stats
     print(f"{sent[0]} sent at {sent[1]}/s, {stats.datagrams} read, {stats.messages} taken up, rig heard at try {tries}")
-    assert stats.messages <= MOST_AT_ONCE + MESSAGES_A_SECOND * sent[0] / sent[1] + tries
+    assert stats.messages <= MOST_AT_ONCE + MESSAGES_A_SECOND * (sent[0] / sent[1] + LONGEST_AFTERWARDS_S) + tries
     assert stats.messages < sent[0]
 
 

@@ -15,12 +15,12 @@ from deepmusic.errors import PortInUse
 from deepmusic.session.config import SessionConfig
 from deepmusic.session.events import ChangeStyle, Control
 from deepmusic.session.offline import render
-from deepmusic.transports.osc.endpoint import OscServer
+from deepmusic.transports.osc.endpoint import MAX_DATAGRAMS_A_TURN, OscServer
 from deepmusic.transports.osc.time_tag import tag_of
 from deepmusic.transports.rpc.client import RpcClient
 from deepmusic.transports.wire.messages import EventKind, StreamConfig
 from tests.osc.conftest import Stage
-from tests.osc.rig import Rig
+from tests.osc.rig import PATIENCE_S, Rig
 from tests.osc.test_datagram import bundle
 from tests.rpc.canary import DEADLINE_SAMPLES
 from tests.rpc.serving import config, listen, noise, play
@@ -118,6 +118,33 @@ async def test_a_time_tag_lands_where_a_live_stream_is_then(stage: Stage, client
     error_s = landed / RATE_HZ - (due_s - start_s)
     print(f"a time tag landed {1000 * error_s:+.2f} ms from where it was due")
     assert abs(error_s) < TIME_TAG_TOLERANCE_S
+
+
+async def test_a_burst_that_is_longer_than_a_turn_is_carried_out_after_a_rest(stage: Stage, rig: Rig):
+    for n in range(4 * MAX_DATAGRAMS_A_TURN):
+        rig.say("/sync", n)
+    assert [(await rig.hear("/synced"))[1] for _ in range(4 * MAX_DATAGRAMS_A_TURN)] == [
+        *range(4 * MAX_DATAGRAMS_A_TURN)
+    ]
+
+
+async def test_a_loop_that_cannot_watch_a_socket_looks_now_and_then(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    loop = asyncio.get_running_loop()
+
+    def refuse(*_: object) -> bool:
+        raise NotImplementedError
+
+    osc = OscServer(stage.serving.sessions, stage.serving.styles)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "add_reader", refuse)
+        patch.setattr(loop, "remove_reader", refuse)
+        port = await osc.start("127.0.0.1", 0)
+        with Rig(f"127.0.0.1:{port}") as rig:
+            for n in range(2 * MAX_DATAGRAMS_A_TURN):
+                rig.say("/sync", n)
+            await asyncio.wait_for(asyncio.to_thread(rig.wait_for_anything), PATIENCE_S)
+        await osc.stop()
+    assert osc.stats.messages > 0
 
 
 async def test_an_address_in_use_is_said(stage: Stage):
