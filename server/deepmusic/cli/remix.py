@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import numpy as np
 
 from deepmusic.audio import Audio
 from deepmusic.cli.chosen_bundle import add_bundle_options, load_bundle
+from deepmusic.cli.interruption import Interruption
 from deepmusic.cli.main import Subparsers
 from deepmusic.cli.progress import progress_bar
 from deepmusic.errors import RequestError
@@ -97,14 +97,11 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it. SIGTERM ends it as Ctrl-C does: nothing half-written stays."""
-    before = signal.signal(signal.SIGTERM, _stop)
-    try:
-        return _run(args)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with Interruption() as interruption:
+        return _run(args, interruption.check)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, check: Callable[[], None]) -> int:
     started_s = time.monotonic()
     output = Path(args.output)
     encoding = encoding_for(output, as_float=args.raw)
@@ -117,7 +114,7 @@ def _run(args: argparse.Namespace) -> int:
         plan = RenderPlan(model=bundle.transfer, style=style, settings=(Setting(name="strength", value=args.strength),))
         # Strength 0 is the content itself, bit for bit, so there is nothing to match and nothing to hold down.
         is_finished = not args.raw and args.strength > 0.0
-        counts, report = _remix(reader, plan, output, encoding, is_finished=is_finished)
+        counts, report = _remix(reader, plan, output, encoding, check, is_finished=is_finished)
     for remark in counts.remarks():
         _say(remark)
     if report is not None and report.ceiling_db > 0.5:
@@ -135,7 +132,13 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _remix(
-    reader: AudioReader, plan: RenderPlan, output: Path, encoding: Encoding, *, is_finished: bool
+    reader: AudioReader,
+    plan: RenderPlan,
+    output: Path,
+    encoding: Encoding,
+    check: Callable[[], None],
+    *,
+    is_finished: bool,
 ) -> tuple[ContentCounts, FinishReport | None]:
     rate_hz, n_channels = reader.info.sample_rate_hz, reader.info.n_channels
     counts = ContentCounts()
@@ -149,7 +152,12 @@ def _remix(
             n_samples=counts.n_samples or reader.info.n_samples,
         )
 
-    with progress_bar(output.name, reader.info.n_samples / rate_hz) as advance:
+    with progress_bar(output.name, reader.info.n_samples / rate_hz) as bar:
+
+        def advance(seconds: float) -> None:
+            check()
+            bar(seconds)
+
         if not is_finished:
             with open_writer() as writer:
                 for block in render_blocks(plan, _heard(reader, counts, advance), rate_hz, n_channels):
@@ -243,10 +251,6 @@ def _strength(text: str) -> float:
     if not 0.0 <= value <= 1.0:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
     return value
-
-
-def _stop(signal_number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _say(line: str) -> None:

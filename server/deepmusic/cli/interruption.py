@@ -1,0 +1,45 @@
+"""A wish to stop that cannot get lost."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """Ends long work at SIGINT or SIGTERM, as Ctrl-C does, while it is entered.
+
+    The handler raises KeyboardInterrupt at once. Python prints and forgets what is raised in a destructor or in a
+    callback of a library in C, and a signal can come just there; so the work asks with `check` from time to time too.
+    [main thread]
+    """
+
+    def __init__(self) -> None:
+        self._is_asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interruption:
+        """Takes the signals."""
+        self._before = {number: signal.signal(number, self._ask) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Gives them back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Goes on, unless it was asked to stop.
+
+        Raises:
+            KeyboardInterrupt: A signal came.
+        """
+        if self._is_asked:
+            raise KeyboardInterrupt
+
+    def _ask(self, signal_number: int, frame: FrameType | None) -> None:
+        self._is_asked = True
+        raise KeyboardInterrupt
