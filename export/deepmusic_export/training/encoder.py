@@ -22,13 +22,11 @@ from tqdm import tqdm
 from deepmusic.dsp.gains import BandLayout
 from deepmusic_export.data import Corpus
 from deepmusic_export.features import SignalPath
-from deepmusic_export.nets.levels import compress, frequency_ramp
+from deepmusic_export.nets.picture import picture
 from deepmusic_export.nets.vgg19 import STYLE_LAYERS, WIDTHS, Vgg19, read_weights
 from deepmusic_export.training.labelled import N_FAMILIES, N_KEYS, N_PROGRAMS, UNKNOWN, LabelledClips, LabelledCorpus
 from deepmusic_export.training.schedule import set_learning_rate
 
-#: STFT frames whose mean power is one column of the picture: 1024 samples, 21 ms at 48 kHz.
-FRAMES_PER_COLUMN = 4
 #: Columns in a note frame: the pools before relu3_4.
 COLUMNS_PER_NOTE_FRAME = 4
 #: Temperature of the contrastive loss (Khosla et al. 2020 use 0.1).
@@ -124,19 +122,6 @@ class AudioEncoder(nn.Module):
         statistics = self.standardise(torch.cat(list(layer_statistics(layers).values()), dim=1))
         layout = layers["relu3_4"].permute(0, 2, 1, 3).flatten(2)
         return EncoderOutput(statistics, self.program(statistics), self.family(statistics), self.notes(layout))
-
-
-def picture(bands: Tensor) -> Tensor:
-    """What VGG19 sees: band magnitudes (batch, frames, bands) -> (batch, 2, columns, bands), level and ramp.
-
-    Levels are relative to the clip's own, so that the loudness of a recording says nothing.
-    """
-    columns = bands.shape[1] // FRAMES_PER_COLUMN
-    power = bands[:, : columns * FRAMES_PER_COLUMN].square()
-    power = power.reshape(bands.shape[0], columns, FRAMES_PER_COLUMN, -1).mean(2)
-    level = torch.sqrt(power.sum(-1).mean(1) + 1e-10)
-    features = compress(torch.sqrt(power) / level[:, None, None])
-    return torch.cat([features[:, None], frequency_ramp(features)], dim=1)
 
 
 def layer_statistics(layers: dict[str, Tensor]) -> dict[str, Tensor]:
