@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from deepmusic.errors import DeepmusicError
-from deepmusic_export.cli import encoder, evaluate, onnx, picture, render, timbre, transfer, verify
+from deepmusic_export.cli import encoder, evaluate, onnx, optimise, picture, render, timbre, transfer, verify
 
-VERBS = (render, encoder, transfer, onnx, verify, timbre, evaluate, picture)
+VERBS = (render, encoder, transfer, onnx, verify, timbre, evaluate, optimise, picture)
 
 
 def run(argv: list[str] | None = None) -> int:
