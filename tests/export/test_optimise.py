@@ -16,6 +16,7 @@ from deepmusic.dsp.stft import AnalysisStft
 from deepmusic.dsp.true_peak import true_peak_dbtp
 from deepmusic.dsp.windows import StftGeometry
 from deepmusic_export import metrics
+from deepmusic_export.nets.picture import picture, picture_level
 from deepmusic_export.optimise.chunks import Span, chunk_spans, joined_audio, joined_fields
 from deepmusic_export.optimise.gains import GainsTask
 from deepmusic_export.optimise.network import frame_offsets, load_bundle
@@ -52,11 +53,15 @@ def task_of(optimisation: Optimisation) -> GainsTask:
     return optimisation.task
 
 
+def found(optimisation: Optimisation) -> list[torch.Tensor]:
+    return [chunk.variables for chunk in optimisation.state.done]
+
+
 def test_the_loss_falls_and_no_gain_leaves_its_reach() -> None:
     optimisation = run_whole(replace(PLAN, reach_db=4.0))
     curve = optimisation.curve()
     assert curve[-1] < curve[0]
-    offset_db = task_of(optimisation).offset_db(optimisation.state.done)
+    offset_db = task_of(optimisation).offset_db(found(optimisation))
     assert 0.1 < np.abs(offset_db).max() <= 4.0
 
 
@@ -64,7 +69,7 @@ def test_the_loss_falls_and_no_gain_leaves_its_reach() -> None:
 def test_the_statistics_move_towards_the_style(start: str) -> None:
     plan = replace(PLAN, start=start, weights=TermWeights(near=0.0, smooth=0.1))
     optimisation = run_whole(plan)
-    history = optimisation.state.histories[0]
+    history = optimisation.histories()[0]
     for term in ("layers", "filters"):
         assert history[-1][term] < history[0][term], term
 
@@ -75,16 +80,17 @@ def test_no_step_gives_what_the_live_network_plays() -> None:
     assert not np.array_equal(untouched, pluck()[None])
 
 
-def test_a_run_that_was_stopped_and_resumed_ends_as_one_that_was_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("evaluations", [0, 3], ids=["between two rounds", "in the middle of one"])
+def test_a_run_that_was_stopped_and_resumed_ends_as_one_that_was_not(tmp_path: Path, evaluations: int) -> None:
     path, whole, stopped = tmp_path / "out.wav.state", run_whole(), begun()
-    rounds: list[int] = []
-    stopped.run(
-        Surroundings(
-            state_path=path,
-            should_stop=lambda: bool(rounds),
-            on_progress=lambda n_steps, loss: rounds.append(n_steps),
-        )
-    )
+    asked: list[int] = []
+
+    def some_evaluations_after_the_first_round() -> bool:
+        if stopped.n_steps:
+            asked.append(1)
+        return len(asked) > evaluations
+
+    stopped.run(Surroundings(state_path=path, should_stop=some_evaluations_after_the_first_round))
     assert 0 < stopped.n_steps < stopped.total_steps
     resumed = begun()
     resumed.state = load_state(path, resumed.key)
@@ -175,12 +181,22 @@ def test_the_bands_that_the_optimiser_sees_are_those_of_the_sound_that_is_played
     assert np.std(difference_db) < PREDICTION_DB
 
 
+def test_a_held_level_keeps_the_picture_still_where_the_bands_are_still() -> None:
+    bands = torch.rand(1, 128, 96)
+    quieter = bands.clone()
+    quieter[:, :, :8] *= 0.1
+    level = picture_level(bands)
+    torch.testing.assert_close(picture(bands, level), picture(bands))
+    torch.testing.assert_close(picture(quieter, level)[..., 8:], picture(bands)[..., 8:])
+    assert (picture(quieter)[:, 0, :, 8:] > picture(bands)[:, 0, :, 8:]).all()
+
+
 def test_long_recordings_go_through_chunks_whose_joins_are_not_heard() -> None:
     plan = replace(PLAN, steps=5, chunk_steps=34, overlap_steps=8)
     optimisation = run_whole(plan, pluck(2.4))
     spans = optimisation.task.spans
     assert len(spans) > 2
-    offset_db = task_of(optimisation).offset_db(optimisation.state.done)
+    offset_db = task_of(optimisation).offset_db(found(optimisation))
     change = np.abs(np.diff(frame_offsets(offset_db), axis=0)).max(axis=(1, 2))
     is_join = np.zeros(len(change), bool)
     for left, right in pairwise(spans):

@@ -32,12 +32,12 @@ def begun(content: np.ndarray, plan: OptimisePlan = PLAN) -> Optimisation:
 def test_the_loss_falls_and_the_gram_matrices_move_towards_the_style() -> None:
     optimisation = begun(pluck(SECONDS))
     optimisation.run(Surroundings())
-    history = optimisation.state.histories[0]
+    history = optimisation.histories()[0]
     result = optimisation.result().audio
     assert result.shape == (1, len(pluck(SECONDS)))
     assert np.isfinite(result).all()
     assert len(history) == 1
-    after = begun(pluck(SECONDS)).task.problem(0).loss(optimisation.state.done[0])
+    after = begun(pluck(SECONDS)).task.problem(0).loss(optimisation.state.done[0].variables)
     assert sum(after.values()) < sum(history[0].values())
     assert after["style"] < history[0]["style"]
 

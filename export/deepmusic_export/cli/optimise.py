@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         if recording.n_replaced:
             _say(f"{path}: {recording.n_replaced} samples are NaN or infinite and were taken as silence")
     where = state_path(args.output)
-    with _stop_flag() as caught:
+    with stop_flag() as caught:
         optimisation = Optimisation(content, style, plan)
         if args.resume:
             optimisation.state = load_state(where, optimisation.key)
@@ -135,7 +135,7 @@ def _report(output: Path, optimisation: Optimisation, finished: Finished) -> Non
 
 
 @contextmanager
-def _stop_flag() -> Generator[list[int]]:
+def stop_flag() -> Generator[list[int]]:
     """A list that SIGINT and SIGTERM put something into; a second one interrupts as ever."""
     caught: list[int] = []
 

@@ -52,7 +52,7 @@ def plot(path: Path, optimisation: Optimisation, style: Recording, finished: Fin
         (grid[1, 1], "result", finished.audio, content.sample_rate_hz),
     ):
         _draw_spectrogram(axes, title, audio, rate_hz)
-    _draw_terms(grid[2, 0], optimisation.state.histories_so_far())
+    _draw_terms(grid[2, 0], optimisation.histories())
     grid[2, 1].plot(optimisation.curve())
     grid[2, 1].set(title="loss, mean over chunks", xlabel="round")
     partial = path.with_name(f".{path.name[:64]}.{secrets.token_hex(4)}.part")

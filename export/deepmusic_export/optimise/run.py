@@ -86,17 +86,20 @@ class Optimisation:
     @property
     def n_steps(self) -> int:
         """Steps so far."""
-        current = self.state.current.n_steps if self.state.current else 0
-        return self.plan.steps * len(self.state.done) + current
+        return sum(chunk.n_steps for chunk in self.state.begun())
 
     @property
     def is_complete(self) -> bool:
-        """Whether every chunk has had its steps."""
+        """Whether every chunk has had its steps or its share of the time."""
         return len(self.state.done) == len(self.task.spans)
+
+    def histories(self) -> list[list[dict[str, float]]]:
+        """The terms at the start of every round, for every chunk that was begun."""
+        return [chunk.history for chunk in self.state.begun()]
 
     def curve(self) -> list[float]:
         """The loss at the start of every round, a mean over the chunks that got so far."""
-        curves = [[sum(terms.values()) for terms in history] for history in self.state.histories_so_far()]
+        curves = [[sum(terms.values()) for terms in history] for history in self.histories()]
         longest = max((len(curve) for curve in curves), default=0)
         return [float(np.mean([curve[n] for curve in curves if len(curve) > n])) for n in range(longest)]
 
@@ -111,8 +114,7 @@ class Optimisation:
             if around.should_stop() or (n_left == 1 and not is_whole):
                 break
             self.state.finish_current()
-        if not self.is_complete:
-            saving.now()
+        saving.now()  # also at the end: the result is still to be written
 
     def _solve(self, around: Surroundings, until_s: float, saving: _Saving) -> bool:
         """Takes the steps of the next chunk; False where it was stopped or its time was over before."""
@@ -137,9 +139,7 @@ class Optimisation:
 
     def result(self) -> Finished:
         """The sound of what was found so far, finished, at the content's own rate."""
-        found: list[Tensor | None] = list(self.state.done)
-        if self.state.current is not None:
-            found.append(self.state.current.variables)
+        found = [chunk.variables for chunk in self.state.begun()]
         return self._finished([*found, *[None] * (len(self.task.spans) - len(found))])
 
     def start(self) -> Finished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,7 +83,8 @@ class Solver:
         self.progress.history.append({name: value.item() for name, value in terms[0].items()})
         self.progress.variables = self._variables.detach().clone()
         self.progress.n_steps += n_steps
-        self.progress.memory = self._optimiser.state_dict()
+        # A copy: a round that is stopped half-way has changed the optimiser's own already.
+        self.progress.memory = copy.deepcopy(self._optimiser.state_dict())
         return not torch.equal(before, self._variables)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from deepmusic_export.optimise.plan import OptimisePlan
 from deepmusic_export.optimise.solver import Progress
@@ -25,23 +25,20 @@ class OptimiseState:
 
     key: str
     """Digest of the recordings and the plan that it belongs to."""
-    done: list[Tensor] = field(default_factory=list)
-    """Variables of the chunks that are finished."""
-    histories: list[list[dict[str, float]]] = field(default_factory=list)
-    """Terms of every round of those chunks."""
+    done: list[Progress] = field(default_factory=list)
+    """Chunks that are finished; they need no memory any more."""
     current: Progress | None = None
     """The chunk behind them, where it was begun."""
 
     def finish_current(self) -> None:
         """The current chunk is as good as it will be."""
         assert self.current is not None
-        self.done.append(self.current.variables)
-        self.histories.append(self.current.history)
+        self.done.append(replace(self.current, memory=None))
         self.current = None
 
-    def histories_so_far(self) -> list[list[dict[str, float]]]:
-        """The history of every chunk that was begun."""
-        return [*self.histories, *([] if self.current is None else [self.current.history])]
+    def begun(self) -> list[Progress]:
+        """Every chunk that was begun."""
+        return [*self.done, *([] if self.current is None else [self.current])]
 
 
 def state_path(output: Path) -> Path:
@@ -62,9 +59,9 @@ def state_key(plan: OptimisePlan, bundle_digest: str, *recordings: np.ndarray) -
 def save_state(path: Path, state: OptimiseState) -> None:
     """Writes the file, by rename."""
     partial = path.with_name(f".{path.name}.part")
-    data = {"key": state.key, "done": state.done, "histories": state.histories, "current": None}
+    data = {"key": state.key, "done": [_fields(chunk) for chunk in state.done], "current": None}
     if state.current is not None:
-        data["current"] = {name: getattr(state.current, name) for name in Progress.__slots__}
+        data["current"] = _fields(state.current)
     try:
         torch.save(data, partial)
         partial.replace(path)
@@ -83,7 +80,7 @@ def load_state(path: Path, key: str) -> OptimiseState:
     try:
         data = torch.load(path, map_location="cpu", weights_only=True)
         current = None if data["current"] is None else Progress(**data["current"])
-        state = OptimiseState(key=data["key"], done=data["done"], histories=data["histories"], current=current)
+        state = OptimiseState(key=data["key"], done=[Progress(**chunk) for chunk in data["done"]], current=current)
     except Exception as error:  # torch and pickle raise whatever a broken file makes them
         raise ValueError(f"{path}: expected the state of an interrupted run, got a broken file; remove it") from error
     if state.key != key:
@@ -92,3 +89,7 @@ def load_state(path: Path, key: str) -> OptimiseState:
             "give the same ones, or leave --resume out to begin anew"
         )
     return state
+
+
+def _fields(progress: Progress) -> dict[str, Any]:
+    return {name: getattr(progress, name) for name in Progress.__slots__}

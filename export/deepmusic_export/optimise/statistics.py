@@ -3,8 +3,8 @@
 A statistic of a recording says something about its sound and something about the notes that were played. How much of
 the latter can be read off the recording itself: a statistic that changes from second to second is about notes. So a
 difference counts in units of that change, and a large one, which other notes explain better than another sound, counts
-little more than a middling one. Without this, matching statistics to a style that plays something else leads away from
-the sound that is wanted (measured: docs/optimise.md).
+less than its square. What that is worth was measured and stands in decision 8: little from the live network, more from
+the content.
 """
 
 from __future__ import annotations

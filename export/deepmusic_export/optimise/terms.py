@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from deepmusic.dsp.gains import BandLayout, interpolation_matrix
 from deepmusic.dsp.windows import STEP_FRAMES, StftGeometry
 from deepmusic_export.nets.levels import compress
-from deepmusic_export.nets.picture import picture
+from deepmusic_export.nets.picture import picture, picture_level
 from deepmusic_export.nets.vgg19 import STYLE_LAYERS
 from deepmusic_export.optimise.hearing import CHROMA_STRIDE, PAIRS, Heard, n_chroma_bins
 from deepmusic_export.optimise.listener import Listener
@@ -72,9 +72,9 @@ class Ear:
         self._chroma = torch.from_numpy(np.ascontiguousarray(chroma, np.float32)).T
         self._whitening = 2 * round(WHITENING_HZ * geometry.n_fft / sample_rate_hz / 2) + 1
 
-    def view(self, bands: Tensor) -> Tensor:
-        """The picture of band magnitudes (frames, bands)."""
-        return long_enough(picture(bands[None]))
+    def view(self, bands: Tensor, level: Tensor | None = None) -> Tensor:
+        """The picture of band magnitudes (frames, bands), relative to their own level or to one that is held."""
+        return long_enough(picture(bands[None], level))
 
     def layers(self, view: Tensor) -> dict[str, Tensor]:
         """VGG19's activations for a picture, up to the last style layer."""
@@ -121,7 +121,10 @@ class ChunkTerms:
             self._relu4_2 = ear.layers(ear.view(content))[CONTENT_LAYER]
             self._onsets = onset_envelope(content)
             self._chroma, self._energy = ear.chroma(self._bins[:, 0])
-            own = ear.observe([torch.sqrt(_power(self._bands, self._start_db) + POWER_FLOOR)])
+            start = torch.sqrt(_power(self._bands, self._start_db) + POWER_FLOOR)
+            own = ear.observe([start])
+            # Held, or else a few loud bands could be turned down to lift the whole picture.
+            self._level = picture_level(start[None])
         self._layer_variances = _doubt(style.layers, own.layers)
         self._filter_variances = _doubt(style.filters, own.filters)
 
@@ -133,7 +136,7 @@ class ChunkTerms:
         """Every term of `TermWeights` for offsets in dB (steps, 4, bands); the smaller the better."""
         gain_db = self._gain_db(offset_db)
         bands = torch.sqrt(_power(self._bands, gain_db) + POWER_FLOOR)
-        ear, view = self._ear, self._ear.view(bands)
+        ear, view = self._ear, self._ear.view(bands, self._level)
         layers = ear.layers(view)
         bin_power = _power(self._bins, gain_db[::CHROMA_STRIDE] @ ear.to_bins)
         across, along = offset_db.diff(dim=2), offset_db.diff(dim=0)
