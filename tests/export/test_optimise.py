@@ -16,7 +16,7 @@ from deepmusic.dsp.stft import AnalysisStft
 from deepmusic.dsp.true_peak import true_peak_dbtp
 from deepmusic.dsp.windows import StftGeometry
 from deepmusic_export import metrics
-from deepmusic_export.nets.picture import picture, picture_level
+from deepmusic_export.nets.picture import column_power, picture
 from deepmusic_export.optimise.chunks import Span, chunk_spans, joined_audio, joined_fields
 from deepmusic_export.optimise.gains import GainsTask
 from deepmusic_export.optimise.network import frame_offsets, load_bundle
@@ -24,13 +24,14 @@ from deepmusic_export.optimise.plan import OptimisePlan, TermWeights
 from deepmusic_export.optimise.recording import Recording
 from deepmusic_export.optimise.run import Optimisation, Surroundings, optimise, optimise_gains
 from deepmusic_export.optimise.state import load_state
+from deepmusic_export.optimise.terms import sounding_columns
 from tests.export.optimise_sounds import RATE_HZ, buzz, pluck
 
 PLAN = OptimisePlan(steps=10, width=2)
 """Small enough for a test: the VGG19 of width 2 hears little, but what it hears has a gradient."""
-PREDICTION_DB = 1.5
+PREDICTION_DB = 0.6
 """Bands from the quadratic form against bands of the sound that is played: gains are not constant within a band and
-frames overlap. Measured 0.5 dB."""
+frames overlap. Measured 0.23 dB of deviation, 0.77 dB at most."""
 LOUDNESS_LU = 0.1
 
 
@@ -185,10 +186,32 @@ def test_a_held_level_keeps_the_picture_still_where_the_bands_are_still() -> Non
     bands = torch.rand(1, 128, 96)
     quieter = bands.clone()
     quieter[:, :, :8] *= 0.1
-    level = picture_level(bands)
+    level = torch.sqrt(column_power(bands).sum(-1).mean(1))
     torch.testing.assert_close(picture(bands, level), picture(bands))
     torch.testing.assert_close(picture(quieter, level)[..., 8:], picture(bands)[..., 8:])
     assert (picture(quieter)[:, 0, :, 8:] > picture(bands)[:, 0, :, 8:]).all()
+
+
+def test_rests_say_nothing_of_a_sound() -> None:
+    bands = torch.rand(160, 96)
+    bands[40:120] *= 1e-4
+    sounding, level = sounding_columns(bands)
+    assert sounding.tolist() == [*range(10), *range(30, 40)]
+    torch.testing.assert_close(level, sounding_columns(torch.cat([bands[:40], bands[120:]]))[1])
+
+
+def test_a_chunk_of_silence_changes_nothing_and_is_finite() -> None:
+    content = np.concatenate([pluck(), np.zeros(2 * RATE_HZ, np.float32)])
+    optimisation = run_whole(replace(PLAN, steps=5, chunk_steps=40, overlap_steps=4), content)
+    assert len(optimisation.task.spans) > 3
+    result = optimisation.result().audio[0]
+    assert np.isfinite(result).all()
+    assert np.abs(result[-RATE_HZ:]).max() < 1e-4
+
+
+def test_the_content_is_no_start_to_stay_near_to() -> None:
+    assert OptimisePlan(start="content").term_weights.near == 0.0 < OptimisePlan().term_weights.near
+    assert OptimisePlan(start="content").bound_db > OptimisePlan().bound_db
 
 
 def test_long_recordings_go_through_chunks_whose_joins_are_not_heard() -> None:

@@ -18,22 +18,18 @@ def picture(bands: Tensor, level: Tensor | None = None) -> Tensor:
 
     Args:
         bands: Band magnitudes.
-        level: What they are relative to, (batch,); `picture_level` of the bands by default. One that is held lets an
-            optimiser change the picture where the bands change, and not all over by way of the level.
+        level: What they are relative to, (batch,); the root of the mean power over all bands by default. One that is
+            held lets an optimiser change the picture where the bands change, and not all over by way of the level.
     """
-    power = _column_power(bands)
+    power = column_power(bands)
     if level is None:
-        level = picture_level(bands)
+        level = torch.sqrt(power.sum(-1).mean(1) + 1e-10)
     features = compress(torch.sqrt(power) / level[:, None, None])
     return torch.cat([features[:, None], frequency_ramp(features)], dim=1)
 
 
-def picture_level(bands: Tensor) -> Tensor:
-    """Root of the mean power over all bands of band magnitudes (batch, frames, bands): (batch,)."""
-    return torch.sqrt(_column_power(bands).sum(-1).mean(1) + 1e-10)
-
-
-def _column_power(bands: Tensor) -> Tensor:
+def column_power(bands: Tensor) -> Tensor:
+    """Mean power of the columns of band magnitudes (batch, frames, bands): (batch, columns, bands)."""
     columns = bands.shape[1] // FRAMES_PER_COLUMN
     power = bands[:, : columns * FRAMES_PER_COLUMN].square()
     return power.reshape(bands.shape[0], columns, FRAMES_PER_COLUMN, -1).mean(2)

@@ -45,7 +45,7 @@ class GainsProblem:
     def __init__(self, terms: ChunkTerms, plan: OptimisePlan, n_steps: int, n_bands: int) -> None:
         self._terms, self._reach_db = terms, plan.bound_db
         self._shape = (n_steps, len(EXCITATIONS), n_bands)
-        weights = asdict(plan.weights)
+        weights = asdict(plan.term_weights)
         scales = gradient_scales(lambda variables: terms.values(self.offset_db(variables)), self._near_start())
         self._weights = {name: weights[name] * scale for name, scale in scales.items() if weights[name] > 0}
 

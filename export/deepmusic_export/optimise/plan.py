@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,8 +13,7 @@ Recipe = Literal["gains", "gatys"]
 RECIPES: Final[tuple[Recipe, ...]] = ("gains", "gatys")
 Start = Literal["live", "content"]
 STARTS: Final[tuple[Start, ...]] = ("live", "content")
-#: Reach by start, dB. The live network is right about sounds like those that it was trained on, and is then only made
-#: worse: 6 dB halve what that costs and keep most of what is won elsewhere (docs/optimise.md).
+#: Reach by start, dB. What the live network is wrong about is small beside what the content lacks.
 REACH_DB: Final[dict[Start, float]] = {"live": 6.0, "content": 30.0}
 
 
@@ -38,7 +37,7 @@ class TermWeights:
     """Content: the onset envelope."""
     smooth: float = 1.0
     """Small steps of the gains from band to band and from step to step."""
-    near: float = 0.5
+    near: float = 2.0
     """Small distance from the start."""
 
     def __post_init__(self) -> None:
@@ -46,6 +45,10 @@ class TermWeights:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0.0):
                 raise ValueError(f"expected a weight of at least 0 for {name}, got {value}")
+
+
+#: Weights by start. The content is no sound to stay near to.
+WEIGHTS: Final[dict[Start, TermWeights]] = {"live": TermWeights(), "content": TermWeights(near=0.0)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +67,8 @@ class OptimisePlan:
     """Time budget over all chunks; what was reached by then is the result."""
     reach_db: float | None = None
     """How far a gain may go from its start, up and down, in dB; None takes `REACH_DB` of the start."""
-    weights: TermWeights = field(default_factory=TermWeights)
-    """Of the recipe `gains`."""
+    weights: TermWeights | None = None
+    """Of the recipe `gains`; None takes `WEIGHTS` of the start."""
     content_weight: float = 1.0
     """Of the recipe `gatys`: how hard the content pulls beside the style, by gradients near the start."""
     vgg: Path | None = None
@@ -109,3 +112,8 @@ class OptimisePlan:
     def bound_db(self) -> float:
         """The reach that is kept, in dB."""
         return REACH_DB[self.start] if self.reach_db is None else self.reach_db
+
+    @property
+    def term_weights(self) -> TermWeights:
+        """The weights that are taken."""
+        return self.weights or WEIGHTS[self.start]

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from deepmusic.dsp.gains import BandLayout, interpolation_matrix
 from deepmusic.dsp.windows import STEP_FRAMES, StftGeometry
 from deepmusic_export.nets.levels import compress
-from deepmusic_export.nets.picture import picture, picture_level
+from deepmusic_export.nets.picture import column_power, picture
 from deepmusic_export.nets.vgg19 import STYLE_LAYERS
 from deepmusic_export.optimise.hearing import CHROMA_STRIDE, PAIRS, Heard, n_chroma_bins
 from deepmusic_export.optimise.listener import Listener
@@ -35,6 +35,8 @@ WHITENING_HZ = 110.0
 #: Frames over which an onset rises: 11 ms at 48 kHz.
 ONSET_FRAMES = 2
 
+#: Columns this far below the mean power do not sound, dB.
+GATE_DB = 30.0
 #: Variance that the segments do not show, since one piece of music is more like itself than like another.
 DOUBT = 4.0
 #: Keeps the root of a power differentiable: -140 dB.
@@ -72,9 +74,9 @@ class Ear:
         self._chroma = torch.from_numpy(np.ascontiguousarray(chroma, np.float32)).T
         self._whitening = 2 * round(WHITENING_HZ * geometry.n_fft / sample_rate_hz / 2) + 1
 
-    def view(self, bands: Tensor, level: Tensor | None = None) -> Tensor:
-        """The picture of band magnitudes (frames, bands), relative to their own level or to one that is held."""
-        return long_enough(picture(bands[None], level))
+    def view(self, bands: Tensor, sounding: Tensor, level: Tensor) -> Tensor:
+        """The sounding columns of the picture of band magnitudes (frames, bands), relative to a level that is held."""
+        return long_enough(picture(bands[None], level)[:, :, sounding])
 
     def layers(self, view: Tensor) -> dict[str, Tensor]:
         """VGG19's activations for a picture, up to the last style layer."""
@@ -82,7 +84,7 @@ class Ear:
 
     def observe(self, excerpts: Sequence[Tensor]) -> Style:
         """What band magnitudes (frames, bands) of the excerpts of a recording say of its sound."""
-        views = [self.view(excerpt) for excerpt in excerpts]
+        views = [self.view(excerpt, *sounding_columns(excerpt)) for excerpt in excerpts]
         with torch.no_grad():
             return Style(
                 observe([self.layer_statistics.segments(self.layers(view)) for view in views]),
@@ -95,6 +97,20 @@ class Ear:
         level = torch.log1p(1000 * magnitude / magnitude.max().detach())
         mean = F.avg_pool1d(level[:, None], self._whitening, 1, self._whitening // 2, count_include_pad=False)[:, 0]
         return F.relu(level - mean) @ self._chroma, magnitude.square().sum(1).sqrt()
+
+
+def sounding_columns(bands: Tensor) -> tuple[Tensor, Tensor]:
+    """Which columns of a picture sound, and the level of those: what rests there are is the score's, not the sound's.
+
+    Args:
+        bands: Band magnitudes (frames, bands).
+
+    Returns:
+        Indices of the columns, and the root of their mean power (1,).
+    """
+    power = column_power(bands[None])[0].sum(-1)
+    sounding = torch.nonzero(power >= power.mean() * 10 ** (-GATE_DB / 10))[:, 0]
+    return sounding, torch.sqrt(power[sounding].mean() + 1e-10)[None]
 
 
 def onset_envelope(bands: Tensor) -> Tensor:
@@ -118,13 +134,14 @@ class ChunkTerms:
         self._start_db = torch.from_numpy(heard.start_db)
         with torch.no_grad():
             content = torch.sqrt(self._bands[:, 0] + POWER_FLOOR)
-            self._relu4_2 = ear.layers(ear.view(content))[CONTENT_LAYER]
-            self._onsets = onset_envelope(content)
-            self._chroma, self._energy = ear.chroma(self._bins[:, 0])
             start = torch.sqrt(_power(self._bands, self._start_db) + POWER_FLOOR)
             own = ear.observe([start])
             # Held, or else a few loud bands could be turned down to lift the whole picture.
-            self._level = picture_level(start[None])
+            self._sounding, self._level = sounding_columns(start)
+            content_level = torch.sqrt(column_power(content[None])[:, self._sounding].sum(-1).mean(1))
+            self._relu4_2 = ear.layers(ear.view(content, self._sounding, content_level))[CONTENT_LAYER]
+            self._onsets = onset_envelope(content)
+            self._chroma, self._energy = ear.chroma(self._bins[:, 0])
         self._layer_variances = _doubt(style.layers, own.layers)
         self._filter_variances = _doubt(style.filters, own.filters)
 
@@ -136,7 +153,7 @@ class ChunkTerms:
         """Every term of `TermWeights` for offsets in dB (steps, 4, bands); the smaller the better."""
         gain_db = self._gain_db(offset_db)
         bands = torch.sqrt(_power(self._bands, gain_db) + POWER_FLOOR)
-        ear, view = self._ear, self._ear.view(bands, self._level)
+        ear, view = self._ear, self._ear.view(bands, self._sounding, self._level)
         layers = ear.layers(view)
         bin_power = _power(self._bins, gain_db[::CHROMA_STRIDE] @ ear.to_bins)
         across, along = offset_db.diff(dim=2), offset_db.diff(dim=0)
