@@ -11,12 +11,13 @@ import numpy as np
 from deepmusic.audio import Audio
 from deepmusic.errors import RequestError
 from deepmusic_export.optimise.finishing import Finished
-from deepmusic_export.optimise.gaussian_stft import GaussianStft
 from deepmusic_export.optimise.recording import Recording
 from deepmusic_export.optimise.run import Optimisation
 
 #: Range of the spectrograms below their maximum, dB.
 RANGE_DB = 80.0
+#: Window of the spectrograms, samples.
+N_FFT = 2048
 #: Most columns of a spectrogram: more than a picture has pixels.
 MAX_COLUMNS = 2000
 
@@ -66,9 +67,11 @@ def plot(path: Path, optimisation: Optimisation, style: Recording, finished: Fin
 
 
 def _draw_spectrogram(axes: Any, title: str, audio: Audio, rate_hz: int) -> None:
-    spectra = GaussianStft().analyse(audio.mean(0, dtype=np.float32))
-    every = max(1, len(spectra) // MAX_COLUMNS)
-    level_db = 20 * np.log10(np.abs(spectra[::every]) + 1e-9)
+    # Windows far apart where the recording is long: its whole STFT would take gigabytes.
+    hop = max(N_FFT // 4, audio.shape[1] // MAX_COLUMNS)
+    mono = np.pad(audio.mean(0, dtype=np.float32), (0, N_FFT))
+    frames = np.lib.stride_tricks.sliding_window_view(mono, N_FFT)[::hop]
+    level_db = 20 * np.log10(np.abs(np.fft.rfft(frames * np.hanning(N_FFT))) + 1e-9)
     seconds = audio.shape[1] / rate_hz
     axes.imshow(
         level_db.T,
