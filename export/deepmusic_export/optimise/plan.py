@@ -37,7 +37,7 @@ class TermWeights:
     """Content: the onset envelope."""
     smooth: float = 1.0
     """Small steps of the gains from band to band and from step to step."""
-    near: float = 2.0
+    near: float = 6.0
     """Small distance from the start."""
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class OptimisePlan:
     """Checksum of `imagenet`; a URL needs one."""
     width: int = 16
     """Channels of conv1 where the weights are random."""
-    chunk_steps: int = 300
+    chunk_steps: int = 600
     """Model steps that are optimised together: 12.8 s at 48 kHz."""
     overlap_steps: int = 48
     """Model steps that two chunks share: 1 s at 48 kHz."""
