@@ -3,7 +3,7 @@
 A statistic of a recording says something about its sound and something about the notes that were played. How much of
 the latter can be read off the recording itself: a statistic that changes from second to second is about notes. So a
 difference counts in units of that change, and a large one, which other notes explain better than another sound, counts
-less than its square. What that is worth was measured and stands in decision 8: little from the live network, more from
+less than its square. What that is worth was measured and stands in decision 11: little from the live network, more from
 the content.
 """
 
