@@ -6,9 +6,7 @@ that a stream runs, loudness match included. `NeutralModel` is the start from th
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,12 +14,9 @@ import numpy as np
 from deepmusic.audio import Audio, AudioFormat
 from deepmusic.dsp.excitation import CONTENT, EXCITATIONS
 from deepmusic.dsp.windows import STEP_FRAMES
-from deepmusic.errors import ModelNotFound
-from deepmusic.model.bundle import Bundle
-from deepmusic.model.catalog import BundleCatalog, LoadedBundle, user_bundle_folder
+from deepmusic.model import chosen_bundle
+from deepmusic.model.catalog import LoadedBundle
 from deepmusic.model.manifest import Manifest
-from deepmusic.model.probe import probe_bundle
-from deepmusic.model.runtime import StyleEncoder, TransferModel
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import SessionConfig
 from deepmusic.session.offline import render
@@ -122,15 +117,4 @@ def load_bundle(chosen: str) -> LoadedBundle:
         ModelNotFound: There is none.
         BundleInvalid: It is refused.
     """
-    if os.sep not in chosen and not chosen.endswith(".zip"):
-        return BundleCatalog(user_bundle_folder(), precision="float", device="cpu").get(chosen)
-    path = Path(chosen)
-    if not path.exists():
-        raise ModelNotFound(f"{path}: expected a bundle's folder or zip, but there is none; check the path")
-    bundle = Bundle.open(path)
-    probe_bundle(bundle)
-    return LoadedBundle(
-        bundle=bundle,
-        transfer=TransferModel.load(bundle, precision="float", device="cpu"),
-        encoder=StyleEncoder.load(bundle),
-    )
+    return chosen_bundle.load_bundle(chosen, precision="float", device="cpu")

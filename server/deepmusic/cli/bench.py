@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
-from deepmusic.cli.chosen_bundle import add_bundle_options, load_bundle
+from deepmusic.cli.bundle_options import add_bundle_options
 from deepmusic.cli.main import Subparsers
 from deepmusic.cli.measurements import (
     RATE_HZ,
@@ -26,6 +26,7 @@ from deepmusic.cli.measurements import (
 )
 from deepmusic.cli.round_trip import grpc_round_trip
 from deepmusic.model.catalog import LoadedBundle
+from deepmusic.model.chosen_bundle import load_bundle
 
 MAX_TIGHT_S = 30.0
 """Audio for the tight loop, seconds; the live part takes the time that it is given."""

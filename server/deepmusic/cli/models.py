@@ -7,11 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from deepmusic.cli.chosen_bundle import is_path, open_bundle
 from deepmusic.cli.main import Subparsers
 from deepmusic.errors import BundleInvalid
 from deepmusic.model.bundle import Bundle
 from deepmusic.model.catalog import BundleCatalog, CatalogEntry, user_bundle_folder
+from deepmusic.model.chosen_bundle import is_path, open_bundle
 from deepmusic.model.golden import golden_snr_db
 from deepmusic.model.probe import probe_bundle
 from deepmusic.model.runtime import MIN_INT8_SNR_DB, Precision, StyleEncoder, TransferModel

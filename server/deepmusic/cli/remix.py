@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from deepmusic.audio import Audio
-from deepmusic.cli.chosen_bundle import add_bundle_options, load_bundle
+from deepmusic.cli.bundle_options import add_bundle_options
 from deepmusic.cli.interruption import Interruption
 from deepmusic.cli.main import Subparsers
 from deepmusic.cli.progress import progress_bar
 from deepmusic.errors import RequestError
 from deepmusic.model.catalog import LoadedBundle
+from deepmusic.model.chosen_bundle import load_bundle
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import Setting
 from deepmusic.styles.learn import learn_source

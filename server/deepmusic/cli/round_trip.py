@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from deepmusic.app.server import Server
-from deepmusic.cli.chosen_bundle import is_path
 from deepmusic.cli.measurements import AUDIO_FORMAT, N_CHANNELS, RATE_HZ, STEP_SAMPLES, Distribution, example_content
 from deepmusic.config import ServerConfig
 from deepmusic.model.catalog import LoadedBundle
+from deepmusic.model.chosen_bundle import is_path
 from deepmusic.transports.rpc.client import RpcClient, StyledAudio
 from deepmusic.transports.wire.messages import StreamConfig, StyleShare
 

@@ -7,9 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-from deepmusic.cli.chosen_bundle import add_bundle_options, load_bundle
+from deepmusic.cli.bundle_options import add_bundle_options
 from deepmusic.cli.main import Subparsers
 from deepmusic.errors import StyleExists
+from deepmusic.model.chosen_bundle import load_bundle
 from deepmusic.styles.library import StyleEntry, StyleLibrary, check_style_name
 from deepmusic.transports.file.style_file import read_style_source
 

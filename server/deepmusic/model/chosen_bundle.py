@@ -1,33 +1,20 @@
-"""The bundle that a command was told to use: a name in the catalog, or a folder or zip that was just exported."""
+"""A bundle that somebody has chosen: a name in the catalog, or a folder or zip that was just exported."""
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
 
 from deepmusic.errors import ModelNotFound
 from deepmusic.model.bundle import Bundle
-from deepmusic.model.catalog import DEFAULT_BUNDLE, BundleCatalog, LoadedBundle, user_bundle_folder
+from deepmusic.model.catalog import BundleCatalog, LoadedBundle, user_bundle_folder
 from deepmusic.model.probe import probe_bundle
-from deepmusic.model.providers import DEVICES, Device
-from deepmusic.model.runtime import PRECISIONS, Precision, StyleEncoder, TransferModel
-
-
-def add_bundle_options(parser: argparse.ArgumentParser, *, with_device: bool = True) -> None:
-    """Add `--bundle`, and `--device` and `--precision` where the command runs the model."""
-    parser.add_argument(
-        "--bundle", default=DEFAULT_BUNDLE, metavar="NAME", help="a bundle's name, or its folder or zip (%(default)s)"
-    )
-    if with_device:
-        parser.add_argument("--device", choices=DEVICES, default="auto", help="where the model runs (%(default)s)")
-        parser.add_argument(
-            "--precision", choices=PRECISIONS, default="auto", help="which of the bundle's files runs (%(default)s)"
-        )
+from deepmusic.model.providers import Device
+from deepmusic.model.runtime import Precision, StyleEncoder, TransferModel
 
 
 def load_bundle(chosen: str, *, device: Device = "auto", precision: Precision = "auto") -> LoadedBundle:
-    """Load what `--bundle` says.
+    """Load the bundle that somebody has chosen.
 
     Args:
         chosen: a name; with a path separator in it or with the ending .zip, a path.
