@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from deepmusic.audio import Audio
-from deepmusic.dsp.levels import TruePeakCeiling
+from deepmusic.dsp.finishing import (
+    CEILING_DBTP,
+    MARGIN_DB,
+    MAX_GAIN_DB,
+    LimitedPass,
+    blocks_of,
+    clamped_db,
+    gain_between_db,
+)
 from deepmusic.dsp.loudness import integrated_loudness_lufs
 from deepmusic.dsp.true_peak import N_TAPS, oversampling_factor, peak_readings
-from deepmusic.dsp.windows import StftGeometry
 from deepmusic.transports.file.reader import AudioReader
 from deepmusic.transports.file.spool import Spool
 from deepmusic.transports.file.writer import AudioWriter
 
-CEILING_DBTP = -1.0
-"""Highest true peak of the file: what broadcasters and streaming services ask for (EBU R 128 s2)."""
-
 LOUDNESS_TOLERANCE_LU = 0.1
 """A file within this of the content is not written again."""
 
-MAX_GAIN_DB = 24.0
-"""Largest gain up or down; beyond it there is only noise to be had."""
-
-_MARGIN_DB = 0.02
-"""Room under the ceiling for the rounding of the encoding."""
-
 _MAX_PASSES = 4
 """Passes over the file; a lossy encoding moves its peaks anew each time, by ever less."""
-
-_BLOCK_SAMPLES = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +73,23 @@ def finish(
         StorageFull: the disk did not take it; nothing is left of it.
     """
     content_lufs = integrated_loudness_lufs(content, sample_rate_hz)
-    gain_db = _gain_between(integrated_loudness_lufs(rendered, sample_rate_hz), content_lufs)
-    ceiling_dbtp = CEILING_DBTP - _MARGIN_DB
+    gain_db = gain_between_db(integrated_loudness_lufs(rendered, sample_rate_hz), content_lufs)
+    ceiling_dbtp = CEILING_DBTP - MARGIN_DB
     n_passes = 0
     while True:
         n_passes += 1
         with open_writer() as writer:
-            taken_db = _write(writer, rendered, sample_rate_hz, gain_db, ceiling_dbtp, on_progress)
+            limited = LimitedPass(rendered, sample_rate_hz, gain_db, ceiling_dbtp)
+            for block in limited:
+                writer.write(block)
+                if on_progress is not None:
+                    on_progress(block.shape[1])
             loudness_lufs, peak_dbtp = measure_file(writer.finish(), folder=writer.path.parent)
-            error_lu = _gain_between(loudness_lufs, content_lufs)
+            error_lu = gain_between_db(loudness_lufs, content_lufs)
             excess_db = peak_dbtp - CEILING_DBTP
-            is_loud_enough = abs(error_lu) <= LOUDNESS_TOLERANCE_LU or abs(gain_db) >= MAX_GAIN_DB or taken_db > 0.0
+            is_loud_enough = (
+                abs(error_lu) <= LOUDNESS_TOLERANCE_LU or abs(gain_db) >= MAX_GAIN_DB or limited.taken_db > 0.0
+            )
             if (excess_db <= 0.0 and is_loud_enough) or n_passes == _MAX_PASSES:
                 writer.commit()
                 return FinishReport(
@@ -95,12 +97,12 @@ def finish(
                     loudness_lufs=loudness_lufs,
                     true_peak_dbtp=peak_dbtp,
                     gain_db=gain_db,
-                    ceiling_db=taken_db,
+                    ceiling_db=limited.taken_db,
                 )
         if excess_db > 0.0:
-            ceiling_dbtp -= excess_db + _MARGIN_DB
+            ceiling_dbtp -= excess_db + MARGIN_DB
         else:
-            gain_db = _clamped(gain_db + error_lu)
+            gain_db = clamped_db(gain_db + error_lu)
 
 
 def measure_file(path: Path, *, folder: Path) -> tuple[float, float]:
@@ -122,47 +124,8 @@ def true_peak_of_long_dbtp(audio: Audio, sample_rate_hz: int) -> float:
     factor = oversampling_factor(sample_rate_hz)
     edge = np.zeros((audio.shape[0], N_TAPS - 1), np.float32)
     peak, last = 0.0, edge
-    for block in (*_blocks(audio), np.zeros((audio.shape[0], N_TAPS), np.float32)):
+    for block in (*blocks_of(audio), np.zeros((audio.shape[0], N_TAPS), np.float32)):
         samples = np.concatenate([last, block], axis=1)
         peak = max(peak, float(peak_readings(samples, factor).max()))
         last = samples[:, -(N_TAPS - 1) :]
     return 20.0 * math.log10(peak) if peak > 0.0 else -math.inf
-
-
-def _write(
-    writer: AudioWriter,
-    rendered: Audio,
-    sample_rate_hz: int,
-    gain_db: float,
-    ceiling_dbtp: float,
-    on_progress: Callable[[int], None] | None,
-) -> float:
-    """One pass through gain and ceiling; gives the most that the ceiling took, in dB."""
-    gain = np.float32(10.0 ** (gain_db / 20.0))
-    ceiling = TruePeakCeiling(StftGeometry.for_rate(sample_rate_hz), rendered.shape[0], ceiling_dbtp)
-    n_to_skip, taken_db = ceiling.latency_samples, 0.0
-    for block in _blocks(rendered):
-        limited = ceiling.process(np.ascontiguousarray(block * gain))
-        taken_db = max(taken_db, ceiling.reduction_db)
-        writer.write(limited[:, n_to_skip:])
-        n_to_skip = max(0, n_to_skip - limited.shape[1])
-        if on_progress is not None:
-            on_progress(block.shape[1])
-    writer.write(ceiling.flush()[:, n_to_skip:])
-    return max(taken_db, ceiling.reduction_db)
-
-
-def _blocks(audio: Audio) -> Iterator[Audio]:
-    for first in range(0, audio.shape[1], _BLOCK_SAMPLES):
-        yield audio[:, first : first + _BLOCK_SAMPLES]
-
-
-def _gain_between(from_lufs: float, to_lufs: float) -> float:
-    """Gain in dB from one loudness to the other; none where one of them is silence."""
-    if math.isinf(from_lufs) or math.isinf(to_lufs):
-        return 0.0
-    return _clamped(to_lufs - from_lufs)
-
-
-def _clamped(gain_db: float) -> float:
-    return min(max(gain_db, -MAX_GAIN_DB), MAX_GAIN_DB)
