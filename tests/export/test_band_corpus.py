@@ -114,6 +114,21 @@ def test_layers_and_noise_add_power_to_the_oracle(folder: Path, monkeypatch: pyt
     assert (fuller.oracle - plain.oracle).max() > 1.0
 
 
+def test_groups_that_were_rendered_since_are_taken_in(folder: Path, tmp_path: Path) -> None:
+    later = tmp_path / "later"
+    later.mkdir()
+    for file in folder.glob("group_00001.*"):
+        file.rename(later / file.name)
+    corpus = Corpus(folder)
+    bands = BandCorpus(corpus, LAYOUT)
+    for file in later.iterdir():
+        file.rename(folder / file.name)
+    corpus.refresh()
+    bands.refresh()
+    assert (folder / "bands_024" / "group_00001.npy").exists()
+    bands.batch(np.random.default_rng(0), 8, 96)
+
+
 def test_a_corpus_of_two_folders_has_the_groups_of_both(folder: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(folder, tmp_path / "other"))
     assert len(Corpus(folder, other).groups()) == 4

@@ -141,6 +141,9 @@ class TransferTrainer:
                     self._log(distance)
                 if self.spent_s - last_saved_s > 120:
                     self.save(checkpoint)
+                    self.corpus.refresh()
+                    if bands is not None:
+                        bands.refresh()
                     last_saved_s = self.spent_s
         if distance is not None:
             self._log(distance)
