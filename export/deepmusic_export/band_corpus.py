@@ -16,13 +16,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from deepmusic.dsp.gains import BandLayout
-from deepmusic_export.data import LEVEL_SPREAD_DB, Corpus, draw_patches
-from deepmusic_export.features import SignalPath
+from deepmusic_export.data import LEVEL_SPREAD_DB, QUIET_DBFS, Corpus, draw_patches
+from deepmusic_export.features import signal_path
 
 #: Levels below this are silence, dB.
 SILENCE_DB = -140.0
-#: An example whose mean level over its frames is below this says nothing, dBFS.
-QUIET_DBFS = -50.0
 #: Share of examples whose style is two patches at once: any two instruments of a group make a third.
 LAYER_SHARE = 0.3
 #: The quieter one of two layers is this far below the other at most, dB.
@@ -57,7 +55,6 @@ class BandCorpus:
 
     def __init__(self, corpus: Corpus, layout: BandLayout) -> None:
         self._corpus, self._layout = corpus, layout
-        self._paths: dict[int, SignalPath] = {}
         self._levels: dict[Path, np.ndarray] = {}
         self.refresh()
 
@@ -96,7 +93,7 @@ class BandCorpus:
         rows = []
         for patch in range(n_patches):
             clips = [self._corpus.clip(group, patch, score) for score in range(n_scores)]
-            path = self._path(clips[0][1])
+            path = signal_path(clips[0][1], self._layout)
             audio = torch.from_numpy(np.stack([clip for clip, _ in clips]))
             audio = audio[:, : audio.shape[1] // path.geometry.hop * path.geometry.hop]
             with torch.no_grad():
@@ -104,11 +101,6 @@ class BandCorpus:
             levels = 20.0 * torch.log10(bands.transpose(1, 2))
             rows.append(levels.clamp(min=SILENCE_DB).to(torch.float16).numpy())
         return np.stack(rows)
-
-    def _path(self, sample_rate_hz: int) -> SignalPath:
-        if sample_rate_hz not in self._paths:
-            self._paths[sample_rate_hz] = SignalPath(sample_rate_hz, self._layout)
-        return self._paths[sample_rate_hz]
 
     def _example(
         self, rng: np.random.Generator, group: Path, n_frames: int

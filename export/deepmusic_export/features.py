@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -29,6 +30,12 @@ class Excitations:
     """complex64 (batch, 4, frames, bins): content, odd, even, noise."""
     bands: Tensor
     """float32 (batch, frames, 3, bands): content, odd, even."""
+
+
+@lru_cache
+def signal_path(sample_rate_hz: int, layout: BandLayout | None = None) -> SignalPath:
+    """The path of a rate and a layout, made once: its matrices hold no state and are shared. It stays on the CPU."""
+    return SignalPath(sample_rate_hz, layout)
 
 
 class SignalPath(nn.Module):

@@ -16,7 +16,7 @@ from deepmusic.dsp.gains import BandLayout
 from deepmusic.model.manifest import EXCITATIONS, Manifest
 from deepmusic_export.bundle import write_bundle
 from deepmusic_export.data import Corpus
-from deepmusic_export.features import SignalPath
+from deepmusic_export.features import signal_path
 from deepmusic_export.graph import StepInputs, export_style, export_transfer, folded, halve, quantise, rounded
 from deepmusic_export.nets.style_net import StyleNet
 from deepmusic_export.nets.transfer import STEP_FRAMES, TransferNet
@@ -113,7 +113,7 @@ def _example(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Bands of a content (1, frames, 3, bands) and the vector of a style (1, n_style)."""
     batch = corpus.batch(rng, 1, n_samples)
-    path = SignalPath(batch.sample_rate_hz, BandLayout(n_bands=style.n_bands))
+    path = signal_path(batch.sample_rate_hz, BandLayout(n_bands=style.n_bands))
     with torch.no_grad():
         bands = path.excite(batch.content).bands
         vector = style(path.band_magnitudes(path.spectra(batch.style)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from deepmusic.session.config import SessionConfig, Setting
 from deepmusic.session.offline import render
 from deepmusic.styles.learn import learn
 from deepmusic_export.baselines import BASELINES, apply_baseline
-from deepmusic_export.features import SignalPath
+from deepmusic_export.features import signal_path
 
 #: Signal-to-noise ratio of the noise that the row "nothing + noise" adds, dB: noise fools the 80 dB distance.
 ADDED_NOISE_DB = 50.0
@@ -88,15 +87,9 @@ def _with_noise(content: np.ndarray, style: np.ndarray, sample_rate_hz: int) -> 
 
 def _baseline(name: str) -> Method:
     def run(content: np.ndarray, style: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-        path = _signal_path(sample_rate_hz)
+        path = signal_path(sample_rate_hz)
         with torch.no_grad():
             output = apply_baseline(BASELINES[name], path, torch.from_numpy(content), torch.from_numpy(style))
         return output.numpy()
 
     return run
-
-
-@lru_cache
-def _signal_path(sample_rate_hz: int) -> SignalPath:
-    """The path of a rate: its matrices are the same for every baseline and pair."""
-    return SignalPath(sample_rate_hz)

@@ -261,9 +261,8 @@ class TransferNet(nn.Module):
         gate = (power_db > HOLD_DBFS).to(bands.dtype) * (1 - freeze)
         limit = time_constant_steps(self.config.time_constant_s)
         steps, count = step_weights(gate, count, limit)
-        level = steps.average(power_db[..., None], before)[..., 0]
-        level = level[:, :, None].expand(-1, -1, STEP_FRAMES).reshape(batch, frames)
-        return steps, count, level
+        level = _every_frame(steps.average(power_db[..., None], before))
+        return steps, count, level[:, 0, :, 0]
 
     def _recent_means(self, per_step: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """Means of the content's features over the last steps: (batch, 2, frames, bands), and what the next call needs.

@@ -183,10 +183,10 @@ class TransferTrainer:
             return {}
         with torch.no_grad():
             noise = torch.Generator(self.device).manual_seed(0)
-            parts = [self._distance(self.average, batch, noise)[0] for batch in self._validation]
+            distances = [self._distance(self.average, batch, noise)[0] for batch in self._validation]
         return {
-            name: float(np.mean([float(getattr(part, name)) for part in parts]))
-            for name in ("lsd80", "lsd50", "wide", "short")
+            part.name: float(np.mean([float(getattr(distance, part.name)) for distance in distances]))
+            for part in fields(OracleDistance)
         }
 
     def save(self, path: Path) -> None:
