@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,14 @@ class Corpus:
     def sounds(self, group: Path) -> tuple[str, ...]:
         """What each patch of a group is, program, body and effects: equal for equal sounds."""
         return self._groups[group].sounds
+
+    def audible_clips(self, group: Path) -> Iterator[tuple[int, int, np.ndarray, int]]:
+        """Patch, score, audio and rate in Hz of every clip of the group's instruments that is not silent."""
+        for patch in self.instruments(group):
+            for score in range(self.shape(group)[1]):
+                audio, sample_rate_hz = self.clip(group, patch, score)
+                if level_dbfs(audio) > QUIET_DBFS:
+                    yield int(patch), score, audio, sample_rate_hz
 
     def shape(self, group: Path) -> tuple[int, int]:
         """Number of patches and scores of a group."""

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from deepmusic.dsp.resample import resample
-from deepmusic_export.data import QUIET_DBFS, Corpus, level_dbfs
+from deepmusic_export.data import Corpus
 from deepmusic_export.evaluate.material import Material
 from deepmusic_export.evaluate.methods import Player, methods
 from deepmusic_export.evaluate.scores import SwapScores, SwapTransfer, swap_scores
@@ -157,9 +157,10 @@ def _instruments(corpus: Corpus) -> list[_Instrument]:
     """Every sound of a corpus once, with the scores on which it is audible, at least two."""
     found: dict[str, _Instrument] = {}
     for group in corpus.groups():
-        for patch in corpus.instruments(group):
-            n_scores = corpus.shape(group)[1]
-            heard = [s for s in range(n_scores) if level_dbfs(corpus.clip(group, patch, s)[0]) > QUIET_DBFS]
-            if len(heard) > 1:
-                found.setdefault(corpus.sounds(group)[patch], _Instrument(corpus, group, int(patch), tuple(heard)))
+        heard: dict[int, list[int]] = {}
+        for patch, score, _, _ in corpus.audible_clips(group):
+            heard.setdefault(patch, []).append(score)
+        for patch, scores in heard.items():
+            if len(scores) > 1:
+                found.setdefault(corpus.sounds(group)[patch], _Instrument(corpus, group, patch, tuple(scores)))
     return list(found.values())

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from deepmusic_export.data import QUIET_DBFS, Corpus, level_dbfs
+from deepmusic_export.data import Corpus
 from deepmusic_export.metrics import Recording
 from deepmusic_export.nets.timbre import TimbreNet, mfcc_frames
 from deepmusic_export.training.schedule import set_learning_rate
@@ -55,6 +56,7 @@ class TimbreMeasure:
 
     def __init__(self, network: TimbreNet, trained_on: frozenset[str], seed: int) -> None:
         self.network, self.trained_on, self.seed = network.eval(), trained_on, seed
+        self._embeddings: WeakKeyDictionary[Recording, np.ndarray] = WeakKeyDictionary()
 
     @classmethod
     def load(cls, path: Path) -> TimbreMeasure:
@@ -81,9 +83,12 @@ class TimbreMeasure:
         torch.save(data, path)
 
     def embed(self, recording: Recording) -> np.ndarray:
-        """The embedding of a whole recording, float32 (n,), of length one."""
-        with torch.inference_mode():
-            return self.network(torch.from_numpy(mfcc_frames(recording.mel_power))[None])[0].numpy()
+        """The embedding of a whole recording, float32 (n,), of length one; worked out once a recording."""
+        if recording not in self._embeddings:
+            with torch.inference_mode():
+                embedding = self.network(torch.from_numpy(mfcc_frames(recording.mel_power))[None])[0].numpy()
+            self._embeddings[recording] = embedding
+        return self._embeddings[recording]
 
 
 def train_timbre(recipe: TimbreRecipe, corpus: Corpus) -> TimbreMeasure:
@@ -179,14 +184,10 @@ def _spread(groups: list[Path], n_groups: int) -> list[Path]:
 
 def _read(corpus: Corpus, group: Path) -> dict[str, list[np.ndarray]]:
     """Sound -> MFCC (frames, N_MFCC) of its scores, of the instruments that sound in two of them at least."""
-    heard: dict[str, list[np.ndarray]] = {}
-    for patch in corpus.instruments(group):
-        clips = [corpus.clip(group, patch, score) for score in range(corpus.shape(group)[1])]
-        heard[corpus.sounds(group)[patch]] = [
-            mfcc_frames(Recording(audio, rate_hz).mel_power)
-            for audio, rate_hz in clips
-            if level_dbfs(audio) > QUIET_DBFS
-        ]
+    by_patch: dict[int, list[np.ndarray]] = {}
+    for patch, _, audio, rate_hz in corpus.audible_clips(group):
+        by_patch.setdefault(patch, []).append(mfcc_frames(Recording(audio, rate_hz).mel_power))
+    heard = {corpus.sounds(group)[patch]: scores for patch, scores in by_patch.items()}  # of equal sounds, the last
     return {sound: scores for sound, scores in heard.items() if len(scores) > 1}
 
 

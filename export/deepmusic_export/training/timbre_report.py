@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepmusic_export.data import QUIET_DBFS, Corpus, level_dbfs
+from deepmusic_export.data import Corpus
 from deepmusic_export.metrics import Recording
 from deepmusic_export.nets.timbre import mfcc_frames, timbre_distance
 from deepmusic_export.training.timbre import TimbreMeasure, refuse_trained_on
@@ -74,14 +74,11 @@ def triplet_accuracy(measure: TimbreMeasure, corpora: list[Corpus], *, seed: int
 
 def _clips(measure: TimbreMeasure, corpus: Corpus, group: Path) -> list[_Clip]:
     clips: list[_Clip] = []
-    for patch in corpus.instruments(group):
-        for score in range(corpus.shape(group)[1]):
-            audio, rate_hz = corpus.clip(group, patch, score)
-            if level_dbfs(audio) > QUIET_DBFS:
-                recording = Recording(audio, rate_hz)
-                mean = mfcc_frames(recording.mel_power).mean(axis=0)
-                sound = corpus.sounds(group)[patch]
-                clips.append(_Clip(sound, score, measure.embed(recording), mean / np.linalg.norm(mean)))
+    for patch, score, audio, rate_hz in corpus.audible_clips(group):
+        recording = Recording(audio, rate_hz)
+        mean = mfcc_frames(recording.mel_power).mean(axis=0)
+        sound = corpus.sounds(group)[patch]
+        clips.append(_Clip(sound, score, measure.embed(recording), mean / np.linalg.norm(mean)))
     return clips
 
 
