@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import logging
 from collections.abc import Callable
 
 from deepmusic import __version__
+from deepmusic.errors import DeepmusicError, MalformedMessage
 from deepmusic.session.parameters import Parameter
 from deepmusic.transports.osc.codec import encode
 from deepmusic.transports.osc.counters import Count, Counters
@@ -13,6 +15,8 @@ from deepmusic.transports.osc.gate import Peer
 from deepmusic.transports.osc.namespace import stream_part
 from deepmusic.transports.osc.ports import LiveSession
 from deepmusic.transports.wire.listings import StyleListing
+
+_log = logging.getLogger(__name__)
 
 
 class Answer(enum.Enum):
@@ -70,6 +74,15 @@ class ReturnPath:
             self._n_bytes_left = 0
         if not self._send(packet, self.peer):
             self._counters.add(Count.WITHHELD)
+
+    def refuse(self, command: str, error: Exception) -> None:
+        """Says and counts that a command failed, in full or in part; what is our own fault goes into the log alone."""
+        self._counters.add(Count.MALFORMED if isinstance(error, MalformedMessage) else Count.FAILED)
+        if isinstance(error, DeepmusicError):
+            self.send(fail(command, error.message))
+        else:
+            _log.error("an OSC command failed", exc_info=error)
+            self.send(fail(command, "the command failed; the server's log has the cause"))
 
 
 def done(command: str, number: int) -> bytes:

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TypeVar
 
-from deepmusic.errors import BadParameter, DeepmusicError, MalformedMessage, NoCapacity
+from deepmusic.errors import BadParameter, NoCapacity
 from deepmusic.session.parameters import PARAMETERS
 from deepmusic.transports.osc import answers
 from deepmusic.transports.osc.answers import ReturnPath
@@ -143,13 +143,8 @@ class Bridge:
                 self._conductor.control(message, waiting.moment, path)
             else:
                 self._answer(question, message.arguments, path)
-        except DeepmusicError as error:
-            self._counters.add(Count.MALFORMED if isinstance(error, MalformedMessage) else Count.FAILED)
-            path.send(answers.fail(address, error.message))
-        except Exception:
-            _log.exception("an OSC message could not be carried out")
-            self._counters.add(Count.FAILED)
-            path.send(answers.fail(address, "the command failed; the server's log has the cause"))
+        except Exception as error:
+            path.refuse(address, error)
 
     def _answer(self, question: Question, arguments: Sequence[Argument], path: ReturnPath) -> None:
         match question:

@@ -9,7 +9,7 @@ from deepmusic.errors import AddressUnknown, DeepmusicError, NoCapacity
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.events import ChangeStyle, Control
 from deepmusic.session.parameters import PARAMETERS
-from deepmusic.transports.osc.answers import ReturnPath, done, fail
+from deepmusic.transports.osc.answers import ReturnPath, done
 from deepmusic.transports.osc.codec import Message
 from deepmusic.transports.osc.counters import Count, Counters
 from deepmusic.transports.osc.errands import Errands
@@ -66,8 +66,7 @@ class Conductor:
                 else:
                     self._restyle(address, sessions, change, when, path)
             except DeepmusicError as error:
-                self._counters.add(Count.FAILED)
-                path.send(fail(address, error.message))
+                path.refuse(address, error)
 
     def _move(self, sessions: Sequence[LiveSession], change: SetNumber, moment: Moment) -> None:
         taken = [

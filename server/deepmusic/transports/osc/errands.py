@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 
-from deepmusic.errors import DeepmusicError, NoCapacity
-from deepmusic.transports.osc.answers import ReturnPath, fail
+from deepmusic.errors import NoCapacity
+from deepmusic.transports.osc.answers import ReturnPath
 from deepmusic.transports.osc.counters import Count, Counters
 
 MAX_ERRANDS = 64
 """Errands that wait, all senders together; one more is answered by ``/fail``."""
-
-_log = logging.getLogger(__name__)
 
 Errand = Callable[[], Awaitable[None]]
 """[loop] Does one thing; what is slow in it runs on a thread."""
@@ -70,10 +67,5 @@ class Errands:
     async def _do(self, waiting: _Waiting) -> None:
         try:
             await waiting.errand()
-        except DeepmusicError as error:
-            self._counters.add(Count.FAILED)
-            waiting.path.send(fail(waiting.command, error.message))
-        except Exception:
-            _log.exception("an OSC command failed")
-            self._counters.add(Count.FAILED)
-            waiting.path.send(fail(waiting.command, "the command failed; the server's log has the cause"))
+        except Exception as error:
+            waiting.path.refuse(waiting.command, error)
