@@ -69,7 +69,7 @@ def worn(net: nn.Module) -> nn.Module:
 
 
 def a_style_net() -> StyleNet:
-    return StyleNet(CONFIG.n_bands, 4, CONFIG.n_embedding, CONFIG.n_situations)
+    return StyleNet(CONFIG.n_bands, 4, CONFIG.n_embedding)
 
 
 def stream_of_bands(seed: int = 0) -> Tensor:
@@ -140,7 +140,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     [
         (lambda: TransferNet(CONFIG), lambda net: torch.from_numpy(whole(net, stream_of_bands(), a_style()))),
         (
-            lambda: StyleNet(CONFIG.n_bands, 4, CONFIG.n_embedding, CONFIG.n_situations),
+            lambda: StyleNet(CONFIG.n_bands, 4, CONFIG.n_embedding),
             lambda net: net(stream_of_bands()[:, :, 0]),
         ),
     ],

@@ -20,7 +20,7 @@ from deepmusic_export.nets.streaming import (
     step_weights,
     time_constant_steps,
 )
-from deepmusic_export.nets.style_net import SituationHead, StyleNet, band_profile, situation_spectra
+from deepmusic_export.nets.style_net import StyleNet, band_profile
 from deepmusic_export.nets.transfer import (
     GAIN_HIGH_DB,
     GAIN_LOW_DB,
@@ -253,7 +253,7 @@ def test_a_band_profile_is_mean_deviation_and_soft_maximum() -> None:
 
 def test_a_style_vector_has_the_declared_size_and_no_level() -> None:
     torch.manual_seed(3)
-    encoder = StyleNet(N_BANDS, 4, 8, n_situations=5).eval()
+    encoder = StyleNet(N_BANDS, 4, 8).eval()
     bands = music(1)[:, :, 0]
     with torch.no_grad():
         style, louder, longer = encoder(bands), encoder(bands * 4), encoder(bands.repeat(1, 3, 1))
@@ -261,24 +261,6 @@ def test_a_style_vector_has_the_declared_size_and_no_level() -> None:
     assert torch.isfinite(style).all()
     torch.testing.assert_close(louder, style, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(longer[:, : 3 * N_BANDS], style[:, : 3 * N_BANDS], atol=1e-4, rtol=0)
-
-
-def test_the_shares_of_the_situations_sum_to_one() -> None:
-    torch.manual_seed(4)
-    shares = SituationHead(4, 5)(torch.rand(2, 4, 7, 6))
-    assert shares.shape == (2, 7, 5)
-    assert (shares >= 0).all()
-    torch.testing.assert_close(shares.sum(-1), torch.ones(2, 7))
-
-
-def test_a_situation_has_the_mean_spectrum_of_its_steps_and_a_rare_one_that_of_the_recording() -> None:
-    features = torch.rand(1, 400, 3)
-    shares = torch.zeros(1, 100, 3)
-    shares[:, :60, 0], shares[:, 60:, 1] = 1.0, 1.0
-    spectra = situation_spectra(features, shares)
-    torch.testing.assert_close(spectra[0, 0], features[0, :240].mean(0), atol=0.01, rtol=0)
-    torch.testing.assert_close(spectra[0, 1], features[0, 240:].mean(0), atol=0.01, rtol=0)
-    torch.testing.assert_close(spectra[0, 2], features[0].mean(0))
 
 
 def test_the_recent_means_are_those_of_the_last_steps_in_every_split(net: TransferNet) -> None:

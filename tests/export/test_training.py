@@ -24,7 +24,7 @@ from deepmusic_export.training.transfer import (
 )
 
 RECIPE = TransferRecipe(
-    network=TransferConfig(n_bands=96, width=4, n_embedding=8, n_modulation=6, n_situations=3),
+    network=TransferConfig(n_bands=96, width=4, n_embedding=8, n_modulation=6),
     style_width=4,
     batch_size=2,
     crop_samples=32768,

@@ -20,7 +20,6 @@ from deepmusic_export.nets.streaming import (
     step_weights,
     time_constant_steps,
 )
-from deepmusic_export.nets.style_net import SituationHead
 
 #: Frames in a step; the two pools over time need four.
 STEP_FRAMES = 4
@@ -47,8 +46,6 @@ class TransferConfig:
     """Channels of conv1; VGG19 at full width has 64."""
     n_embedding: int = 224
     """Learned part of the style vector; the other part is the band profile."""
-    n_situations: int = 12
-    """Situations that a style has a spectrum for; see `StyleNet`."""
     n_modulation: int = 96
     """Rank of the modulation: the style vector is brought to this size before each layer takes its own from it."""
     time_constant_s: float = 1.5
@@ -61,7 +58,7 @@ class TransferConfig:
     @property
     def n_style(self) -> int:
         """Length of the style vector."""
-        return (3 + self.n_situations) * self.n_bands + self.n_embedding
+        return 3 * self.n_bands + self.n_embedding
 
 
 class ConvUnit(nn.Module):
@@ -131,7 +128,7 @@ class TransferNet(nn.Module):
             (8 * w, 4 * w, b // 8),
             (8 * w, 4 * w, b // 4), (4 * w, 2 * w, b // 4),
             (4 * w, 2 * w, b // 2), (2 * w, w, b // 2),
-            (2 * w + n_inputs + 1, w, b), (w, w, b),
+            (2 * w + n_inputs, w, b), (w, w, b),
         ]  # fmt: skip
         self.decoder = nn.ModuleList(ConvUnit(*shape, m) for shape in decoder)
         self.adain4 = AdaIN(8 * w, 1, m)
@@ -142,8 +139,6 @@ class TransferNet(nn.Module):
         nn.init.normal_(self.head.conv.weight, std=0.01)
         nn.init.zeros_(self.head.conv.bias)
         self.equaliser = nn.Parameter(torch.tensor([0.7, 0.3, 0.3, 0.5]))
-        self.situations = SituationHead(4 * w, config.n_situations)
-        self.following = nn.Parameter(torch.tensor([0.1, 0.1, 0.1, 0.1]))
         self.register_buffer("start_level_db", torch.tensor([-20.0]))
         self.register_buffer("start_profile", torch.full((b,), 0.3))
         self.register_buffer("gain_centre", torch.tensor(GAIN_CENTRE_DB).view(1, 4, 1, 1), persistent=False)
@@ -222,7 +217,6 @@ class TransferNet(nn.Module):
         x = x3
         for unit in self.encoder[5:8]:
             x = run(unit, x)
-        expected = self._expected(x, style)
         x4 = run(self.encoder[8], pool_bands(x))
         x4, moments4 = self.adain4(x4, moments4, steps, code)
         x3, moments3 = self.adain3(x3, moments3, steps, code)
@@ -232,22 +226,14 @@ class TransferNet(nn.Module):
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         x = run(self.decoder[4], run(self.decoder[3], torch.cat([x, x2], dim=1)))
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        x = run(self.decoder[6], run(self.decoder[5], torch.cat([x, x1, inputs, expected], dim=1)))
+        x = run(self.decoder[6], run(self.decoder[5], torch.cat([x, x1, inputs], dim=1)))
         x, cache = self.head(x, next(remaining).reshape(-1, *self.head.cache_shape))
         fresh.append(cache.flatten(1))
         equaliser_db = (style_profile[:, :1] - content_profile) * FEATURE_SPAN_DB
-        following_db = (expected - style_profile[:, :1]) * FEATURE_SPAN_DB
         gain = GAIN_SLOPE_DB * x + self.gain_centre + self.equaliser.view(1, 4, 1, 1) * equaliser_db
-        gain = gain + self.following.view(1, 4, 1, 1) * following_db
         gain = torch.maximum(torch.minimum(gain, self.gain_high), self.gain_low)
         state_out = torch.cat([count, level[:, -1:], profile, moments4, moments3, moments2, recent, *fresh], dim=1)
         return gain.transpose(1, 2), state_out
-
-    def _expected(self, x: Tensor, style: Tensor) -> Tensor:
-        """The style's spectrum in the situation of every step: (batch, 1, frames, bands)."""
-        b, k = self.config.n_bands, self.config.n_situations
-        spectra = style[:, 3 * b : (3 + k) * b].reshape(-1, k, b)
-        return _every_frame(self.situations(x) @ spectra)
 
     def _levels(
         self, bands: Tensor, freeze: Tensor, count: Tensor, before: Tensor

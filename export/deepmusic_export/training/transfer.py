@@ -83,7 +83,7 @@ class TransferSystem(nn.Module):
     def __init__(self, recipe: TransferRecipe) -> None:
         super().__init__()
         config = recipe.network
-        self.style = StyleNet(config.n_bands, recipe.style_width, config.n_embedding, config.n_situations)
+        self.style = StyleNet(config.n_bands, recipe.style_width, config.n_embedding)
         self.transfer = TransferNet(config)
         self.is_mixed = recipe.is_mixed
 
@@ -282,6 +282,16 @@ def load_system(path: Path) -> tuple[TransferSystem, dict[str, Any]]:
     return system.eval(), data
 
 
-def recipe_from_dict(fields: dict[str, Any]) -> TransferRecipe:
-    """The recipe that a checkpoint was trained with."""
-    return TransferRecipe(**{**fields, "network": TransferConfig(**fields["network"])})
+def recipe_from_dict(data: dict[str, Any]) -> TransferRecipe:
+    """The recipe that a checkpoint was trained with.
+
+    Raises:
+        ValueError: It was made by another version, whose networks had other parts.
+    """
+    network: dict[str, Any] = data["network"]
+    known = {f.name for kind in (TransferRecipe, TransferConfig) for f in fields(kind)}
+    if unknown := {*data, *network} - known:
+        raise ValueError(
+            f"expected a checkpoint of this version, got one with {', '.join(sorted(unknown))}; train it again"
+        )
+    return TransferRecipe(**{**data, "network": TransferConfig(**network)})
