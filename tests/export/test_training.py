@@ -102,6 +102,32 @@ def test_a_checkpoint_holds_the_averaged_network_and_its_recipe(
     assert torch.isfinite(gains).all()
 
 
+def test_a_run_may_start_from_the_averaged_networks_of_another(
+    synth_corpus: Path, trained: tuple[TransferTrainer, Path, list[float]]
+) -> None:
+    theirs = torch.load(trained[1], weights_only=True)["average"]
+    trainer = TransferTrainer(dataclasses.replace(RECIPE, seed=4, batch_size=1), Corpus(synth_corpus), None)
+    trainer.start_from(trained[1])
+    assert trainer.step == 0
+    for state in (trainer.system.state_dict(), trainer.average.state_dict()):
+        assert all(torch.equal(value, theirs[name]) for name, value in state.items())
+
+
+def test_a_start_of_another_size_is_refused_with_the_width_to_give(
+    synth_corpus: Path, trained: tuple[TransferTrainer, Path, list[float]]
+) -> None:
+    wider = dataclasses.replace(RECIPE, network=dataclasses.replace(RECIPE.network, width=8), style_width=8)
+    with pytest.raises(ValueError, match="--width 4"):
+        TransferTrainer(wider, Corpus(synth_corpus), None).start_from(trained[1])
+
+
+def test_a_checkpoint_of_another_version_is_refused_by_what_it_has_too_much() -> None:
+    data = dataclasses.asdict(RECIPE)
+    data["network"]["n_situations"] = 12
+    with pytest.raises(ValueError, match="n_situations; train it again"):
+        recipe_from_dict(data)
+
+
 def test_a_step_on_band_powers_lowers_their_distance(folder: Path) -> None:
     trainer = TransferTrainer(RECIPE, Corpus(folder), None)
     batch = BandCorpus(Corpus(folder), trainer.layout).batch(np.random.default_rng(0), 2, RECIPE.crop_frames)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from deepmusic_export.cli.arguments import add_device, existing_folder
+from deepmusic_export.cli.arguments import add_device, existing_file, existing_folder
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,6 +23,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=float,
         default=0.75,
         help="share of the budget on band powers, before the audio (default 0.75)",
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=existing_file,
+        metavar="CHECKPOINT",
+        help="start from the networks of another run, of the same width",
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, default=1.5e-3, help="at its height (default 0.0015); less suits --from"
     )
     parser.add_argument("--mixed", action="store_true", help="train convolutions in bfloat16")
     parser.add_argument("--seed", type=int, default=0)
@@ -42,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         minutes=args.minutes,
         band_share=args.band_share,
         batch_size=args.batch,
+        learning_rate=args.learning_rate,
         is_mixed=args.mixed,
         seed=args.seed,
     )
@@ -50,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output.exists():
         trainer.load(args.output)
         print(f"going on at step {trainer.step}", file=sys.stderr)
+    elif args.start is not None:
+        trainer.start_from(args.start)
     trainer.run(args.output)
     print(f"{trainer.step} steps in {args.output}", file=sys.stderr)
     return 0

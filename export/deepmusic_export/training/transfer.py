@@ -215,6 +215,22 @@ class TransferTrainer:
         self.optimiser.load_state_dict(data["optimiser"])
         self.step, self.spent_s, self.history = data["step"], data["spent_s"], data["history"]
 
+    def start_from(self, path: Path) -> None:
+        """Takes the averaged networks of another run's checkpoint as the start of this one.
+
+        Raises:
+            ValueError: Its networks have another size.
+        """
+        data = torch.load(path, map_location=self.device, weights_only=True)
+        theirs, ours = recipe_from_dict(data["recipe"]), self.recipe
+        if (theirs.network, theirs.style_width) != (ours.network, ours.style_width):
+            raise ValueError(
+                f"expected a checkpoint of the same size as this run, got {theirs.network} with a style encoder of "
+                f"width {theirs.style_width} in {path}; give this run --width {theirs.network.width}"
+            )
+        self.system.load_state_dict(data["average"])
+        self.average.load_state_dict(data["average"])
+
     def _distance(
         self, system: TransferSystem, batch: Batch, noise: torch.Generator
     ) -> tuple[OracleDistance, Tensor, Tensor]:
