@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from deepmusic_export.cli.arguments import add_device, existing_file, existing_folder
@@ -32,6 +33,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="start from the networks of another run, of the same width",
     )
     parser.add_argument(
+        "--teacher",
+        type=existing_file,
+        metavar="CHECKPOINT",
+        help="train a narrow student of this wider network; it shares the teacher's style encoder",
+    )
+    parser.add_argument(
         "--learning-rate", type=float, default=1.5e-3, help="at its height (default 0.0015); less suits --from"
     )
     parser.add_argument("--mixed", action="store_true", help="train convolutions in bfloat16")
@@ -44,11 +51,14 @@ def run(args: argparse.Namespace) -> int:
     """Trains until the time budget is spent."""
     from deepmusic_export.data import Corpus
     from deepmusic_export.nets.transfer import TransferConfig
+    from deepmusic_export.training.distillation import Teacher
     from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer
 
+    teacher = None if args.teacher is None else Teacher.load(args.teacher, args.device)
+    network = TransferConfig() if teacher is None else teacher.recipe.network
     recipe = TransferRecipe(
-        network=TransferConfig(width=args.width),
-        style_width=args.width,
+        network=replace(network, width=args.width),
+        style_width=args.width if teacher is None else teacher.recipe.style_width,
         minutes=args.minutes,
         band_share=args.band_share,
         batch_size=args.batch,
@@ -57,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     validation = None if args.validation is None else Corpus(args.validation)
-    trainer = TransferTrainer(recipe, Corpus(*args.corpus), validation, args.device)
+    trainer = TransferTrainer(recipe, Corpus(*args.corpus), validation, args.device, teacher)
     if args.output.exists():
         trainer.load(args.output)
         print(f"going on at step {trainer.step}", file=sys.stderr)

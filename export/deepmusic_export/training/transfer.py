@@ -13,7 +13,7 @@ import copy
 import time
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -96,17 +96,52 @@ class TransferSystem(nn.Module):
             return self.transfer(content_bands, self.style(style_bands), freeze, state)[0].float()
 
 
-class TransferTrainer:
-    """One training run: its networks, optimiser, averages and progress."""
+class Teaching(Protocol):
+    """What a student network is held to beside the oracle; see `deepmusic_export.training.distillation`."""
 
-    def __init__(self, recipe: TransferRecipe, corpus: Corpus, validation: Corpus | None, device: str = "cpu") -> None:
+    @property
+    def style(self) -> StyleNet:
+        """The style encoder that the student takes over."""
+        ...
+
+    def distance(self, levels_db: Tensor, style_bands: Tensor, gains_db: Tensor) -> Tensor:
+        """Distance in dB of the student's gains from the teacher's."""
+        ...
+
+
+class TransferTrainer:
+    """One training run: its networks, optimiser, averages and progress.
+
+    Args:
+        recipe: How to train.
+        corpus: What to train on.
+        validation: Held-out corpus to watch.
+        device: torch's device.
+        teacher: Whose student this network is: its style encoder is taken over and stays as it is.
+    """
+
+    def __init__(
+        self,
+        recipe: TransferRecipe,
+        corpus: Corpus,
+        validation: Corpus | None,
+        device: str = "cpu",
+        teacher: Teaching | None = None,
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.corpus, self.device = recipe, corpus, torch.device(device)
         self.layout = BandLayout(n_bands=recipe.network.n_bands)
-        self.system = TransferSystem(recipe).to(self.device, memory_format=torch.channels_last)
+        self.teacher = teacher
+        self.system = TransferSystem(recipe)
+        if teacher is not None:
+            self.system.style = teacher.style
+        self.system = self.system.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.system).eval()
         self.optimiser = torch.optim.AdamW(
-            self.system.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=1e-4
+            [weight for weight in self.system.parameters() if weight.requires_grad],
+            lr=recipe.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=1e-4,
         )
         self.paths: dict[int, SignalPath] = {}
         self.distances: dict[int, OracleLoss] = {}
@@ -151,22 +186,31 @@ class TransferTrainer:
 
     def train_on_bands(self, batch: BandBatch) -> BandDistances:
         """One step of the first stage; returns the distances of this batch."""
-        self.system.train()
+        self._train_mode()
         content, style, oracle = (x.to(self.device) for x in (batch.content, batch.style, batch.oracle))
-        gains = self.system.gains(_power(content[:, :, :3] / 2), _power(style / 2))
+        style_bands = _power(style / 2)
+        gains = self.system.gains(_power(content[:, :, :3] / 2), style_bands)
         output = _power(content + gains).sum(2)
         heard = (power[:, WARM_UP_FRAMES:] for power in (output, _power(oracle), _power(content[:, :, 0])))
         distance = self.band_loss(*heard)
-        self._descend(distance.total() + SMOOTHNESS * _roughness(gains))
+        self._descend(distance.total() + SMOOTHNESS * _roughness(gains) + self._taught(content, style_bands, gains))
         return distance
 
     def train_on_audio(self, batch: Batch) -> OracleDistance:
         """One step of the second stage; returns the distances of this batch."""
-        self.system.train()
+        self._train_mode()
         noise = torch.Generator(self.device).manual_seed(self.recipe.seed + self.step)
-        distance, loudness, gains = self._distance(self.system, batch, noise)
-        self._descend(distance.total() + LOUDNESS_WEIGHT * loudness + SMOOTHNESS * _roughness(gains))
+        distance, regularity = self._distance(self.system, batch, noise)
+        self._descend(distance.total() + regularity)
         return distance
+
+    def _train_mode(self) -> None:
+        self.system.train()
+        if self.teacher is not None:
+            self.system.style.eval()
+
+    def _taught(self, content_db: Tensor, style_bands: Tensor, gains: Tensor) -> Tensor | float:
+        return 0.0 if self.teacher is None else self.teacher.distance(content_db, style_bands, gains)
 
     def _descend(self, loss: Tensor) -> None:
         self.optimiser.zero_grad(set_to_none=True)
@@ -231,10 +275,8 @@ class TransferTrainer:
         self.system.load_state_dict(data["average"])
         self.average.load_state_dict(data["average"])
 
-    def _distance(
-        self, system: TransferSystem, batch: Batch, noise: torch.Generator
-    ) -> tuple[OracleDistance, Tensor, Tensor]:
-        """Distance to the oracle, distance of loudness to the content in dB, and gains."""
+    def _distance(self, system: TransferSystem, batch: Batch, noise: torch.Generator) -> tuple[OracleDistance, Tensor]:
+        """Distance to the oracle, and the weighted sum of what else training asks for."""
         path, loss = self._path(batch.sample_rate_hz)
         content, oracle, style = (x.to(self.device) for x in (batch.content, batch.oracle, batch.style))
         with torch.no_grad():
@@ -244,12 +286,16 @@ class TransferTrainer:
         spectra = path.shape(excitations.spectra, gains)
         powers = [path.band_magnitudes(spectra).square(), excitations.bands[:, :, 0].square()]
         loudness = self.loudness(*(power[:, WARM_UP_FRAMES:] for power in powers))
+        regularity = LOUDNESS_WEIGHT * loudness + SMOOTHNESS * _roughness(gains)
+        if self.teacher is not None:
+            levels = 20.0 * torch.log10(path.band_magnitudes(excitations.spectra).transpose(1, 2))
+            regularity = regularity + self._taught(levels, style_bands, gains)
         output = path.resynthesise(spectra)
         delay = path.geometry.n_synthesis - path.geometry.hop
         # `resynthesise` puts the sample of input position n at n - delay of its tail-less output: align both ends.
         length = content.shape[1] - delay
         output, oracle = output[:, :length], oracle[:, :length]
-        return loss(output[:, WARM_UP_SAMPLES:], oracle[:, WARM_UP_SAMPLES:]), loudness, gains
+        return loss(output[:, WARM_UP_SAMPLES:], oracle[:, WARM_UP_SAMPLES:]), regularity
 
     def _path(self, sample_rate_hz: int) -> tuple[SignalPath, OracleLoss]:
         if sample_rate_hz not in self.paths:

@@ -1,0 +1,100 @@
+"""Distillation: the student comes nearer to its teacher and leaves the shared style encoder alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from deepmusic_export.band_corpus import BandBatch, BandCorpus
+from deepmusic_export.data import Corpus
+from deepmusic_export.nets.transfer import TransferConfig
+from deepmusic_export.training.distillation import AUDIBLE_DB, Teacher
+from deepmusic_export.training.transfer import TransferRecipe, TransferSystem, TransferTrainer
+
+RECIPE = TransferRecipe(
+    network=TransferConfig(n_bands=96, width=4, n_embedding=8, n_modulation=6),
+    style_width=4,
+    batch_size=2,
+    crop_samples=32768,
+)
+STUDENT = dataclasses.replace(RECIPE, network=dataclasses.replace(RECIPE.network, width=2))
+
+
+@pytest.fixture
+def teacher() -> Teacher:
+    torch.manual_seed(1)
+    system = TransferSystem(RECIPE)
+    torch.nn.init.constant_(system.transfer.head.conv.bias, -0.5)  # a teacher that has something to say: 10 dB less
+    return Teacher(system, RECIPE)
+
+
+@pytest.fixture
+def folder(synth_corpus: Path, tmp_path: Path) -> Path:
+    """A copy of two rendered groups, into which band levels may be written."""
+    return Path(shutil.copytree(synth_corpus, tmp_path / "corpus", ignore=shutil.ignore_patterns("bands_*")))
+
+
+@pytest.fixture
+def student(folder: Path, teacher: Teacher) -> TransferTrainer:
+    return TransferTrainer(STUDENT, Corpus(folder), None, teacher=teacher)
+
+
+@pytest.fixture
+def batch(folder: Path, student: TransferTrainer) -> BandBatch:
+    return BandCorpus(Corpus(folder), student.layout).batch(np.random.default_rng(0), 2, RECIPE.crop_frames)
+
+
+def distance(teacher: Teacher, trainer: TransferTrainer, batch: BandBatch) -> float:
+    style = torch.pow(10.0, batch.style / 20)
+    with torch.no_grad():
+        gains = trainer.system.gains(torch.pow(10.0, batch.content[:, :, :3] / 20), style)
+    return float(teacher.distance(batch.content, style, gains))
+
+
+def test_a_student_comes_nearer_to_its_teacher_on_bands_and_on_audio(
+    folder: Path, teacher: Teacher, student: TransferTrainer, batch: BandBatch
+) -> None:
+    before = distance(teacher, student, batch)
+    for _ in range(6):
+        student.train_on_bands(batch)
+    halfway = distance(teacher, student, batch)
+    audio = Corpus(folder).batch(np.random.default_rng(0), 2, RECIPE.crop_samples)
+    for _ in range(6):
+        student.train_on_audio(audio)
+    assert halfway < before
+    assert distance(teacher, student, batch) < halfway
+
+
+def test_the_style_encoder_of_the_teacher_is_shared_and_stays_as_it_is(
+    teacher: Teacher, student: TransferTrainer, batch: BandBatch
+) -> None:
+    before = {name: value.clone() for name, value in teacher.style.state_dict().items()}
+    student.train_on_bands(batch)
+    for state in (teacher.style.state_dict(), student.system.style.state_dict(), student.average.style.state_dict()):
+        assert all(torch.equal(value, before[name]) for name, value in state.items())
+
+
+def test_the_distance_hears_what_is_audible_alone(teacher: Teacher, batch: BandBatch) -> None:
+    style = torch.pow(10.0, batch.style / 20)
+    with torch.no_grad():
+        gains = teacher._system.gains(torch.pow(10.0, batch.content[:, :, :3] / 20), style)
+    taught = batch.content + gains
+    quiet = taught < taught.amax((1, 2, 3), keepdim=True) - AUDIBLE_DB
+    assert quiet.any()
+    assert float(teacher.distance(batch.content, style, gains)) == 0
+    assert float(teacher.distance(batch.content, style, torch.where(quiet, gains - 30.0, gains))) == 0
+    assert float(teacher.distance(batch.content, style, torch.where(quiet, gains, gains + 3.0))) > 0.5
+
+
+def test_a_checkpoint_of_a_teacher_is_read_with_its_size(student: TransferTrainer, tmp_path: Path) -> None:
+    path = tmp_path / "teacher.pt"
+    student.save(path)
+    read = Teacher.load(path)
+    assert read.recipe == STUDENT
+    for name, value in read.style.state_dict().items():
+        assert torch.equal(value, student.average.style.state_dict()[name])
