@@ -77,7 +77,7 @@ class ServerConfig:
     http: str = "127.0.0.1:8080"
     """Address of the page; not served yet."""
     osc: str = "127.0.0.1:9000"
-    """Address of OSC, HOST:PORT; empty serves none."""
+    """Address of OSC over UDP and TCP, HOST:PORT; empty serves none."""
     bundle: str = "live"
     """Bundle of streams that name none."""
     device: Device = "auto"

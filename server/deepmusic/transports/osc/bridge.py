@@ -73,7 +73,8 @@ class Bridge:
         self._counters = Counters()
         self._subscribers = Subscribers(clock)
         self._has_subscribers = asyncio.Event()
-        self._intake = Intake(Gate(networks, clock), self._path, self._counters, clock, wall_clock)
+        self._gate = Gate(networks, clock)
+        self._intake = Intake(self._gate, self._path, self._counters, clock, wall_clock)
         self._errands = Errands(self._counters)
         self._conductor = Conductor(sessions, self._errands, self._counters)
 
@@ -85,6 +86,23 @@ class Bridge:
     def receive(self, datagram: bytes, address: tuple[str | int, ...]) -> None:
         """Takes a datagram; what is in it is carried out soon."""
         self._intake.receive(datagram, address)
+
+    def admit(self, address: tuple[str | int, ...]) -> Peer | None:
+        """Who connects; ``None`` for someone who may not."""
+        return self._gate.peer(address, is_connected=True)
+
+    def offer(self, packet: bytes, peer: Peer) -> bool:
+        """Takes a packet of a connection; False where it has to come again a little later."""
+        return self._intake.offer(packet, peer)
+
+    def drop(self, why: Count) -> None:
+        """Counts something that never became a packet."""
+        self._counters.add(why)
+
+    def forget(self, peer: Peer) -> None:
+        """A connection has ended, and its subscription with it."""
+        self._subscribers.remove(peer)
+        self._gate.forget(peer)
 
     async def run(self) -> None:
         """Works until it is cancelled."""

@@ -26,11 +26,11 @@ class OscStats:
     """Counters of a bridge since its start."""
 
     datagrams: int = 0
-    """Datagrams that came."""
+    """Datagrams that came, and packets of connections that were taken."""
     messages: int = 0
     """Messages that were taken up."""
     foreign: int = 0
-    """Datagrams dropped because they came from outside the allowed networks."""
+    """Datagrams dropped, and connections closed, because they came from outside the allowed networks."""
     flooded: int = 0
     """Datagrams dropped because their sender, or all together, sent too many."""
     malformed: int = 0

@@ -1,4 +1,4 @@
-"""The socket of the bridge: when it opens and closes, and how much is read from it.
+"""The sockets of the bridge, UDP and TCP at one address: when they open and close, and how much is read from them.
 
 asyncio's own datagram transport reads one datagram a turn of the loop, and cannot be told to pause. A flood of 50 000 a
 second keeps the loop turning: 0.38 of a core (measured), and steps of streams come late for it. This one reads several
@@ -8,11 +8,13 @@ in a turn and rests where more are waiting, which takes 0.06 of a core; what com
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterable
 
 from deepmusic.errors import PortInUse
 from deepmusic.transports.osc.bridge import Bridge
+from deepmusic.transports.osc.connections import BACKLOG, Connections
 from deepmusic.transports.osc.counters import OscStats
 from deepmusic.transports.osc.datagram import MAX_DATAGRAM_BYTES
 from deepmusic.transports.osc.gate import Network, Peer
@@ -24,9 +26,12 @@ MAX_DATAGRAMS_A_TURN = 32
 REST_S = 0.005
 """How long nothing is read after so many: some 6000 a second are read at the most, twice what may be carried out."""
 
+_TRIES = 16
+"""Free ports of UDP that are tried until one is free for TCP too."""
+
 
 class OscServer:
-    """Serves OSC over UDP at one address. All methods are [loop], its making too.
+    """Serves OSC over UDP and TCP at one address. All methods are [loop], its making too.
 
     Args:
         sessions: The streams that run.
@@ -36,8 +41,10 @@ class OscServer:
 
     def __init__(self, sessions: SessionDirectory, styles: StyleList, *, networks: Iterable[Network] = ()) -> None:
         self._bridge = Bridge(sessions, styles, self._send, networks=networks)
+        self._connections = Connections(self._bridge)
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
+        self._listening: socket.socket | None = None
         self._rest: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -61,19 +68,19 @@ class OscServer:
         """
         try:
             infos = await self._loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-            self._socket = _bound(infos[0][0], infos[0][4])
+            self._socket, self._listening = _bound_pair(infos[0][0], infos[0][4])
         except OSError as error:
             raise PortInUse(
-                f"expected a free UDP address for OSC, got {host}:{port}, where something listens already or which is "
-                "not this machine's; stop that, or choose another with --osc HOST:PORT",
+                f"expected an address that is free over UDP and TCP for OSC, got {host}:{port}, where something "
+                "listens already or which is not this machine's; stop that, or choose another with --osc HOST:PORT",
                 resource=f"{host}:{port}",
             ) from error
         self._listen(self._socket)
-        self._running = self._loop.create_task(self._bridge.run(), name="deepmusic-osc")
+        self._running = self._loop.create_task(self._run(self._listening), name="deepmusic-osc")
         return int(self._socket.getsockname()[1])
 
     async def stop(self) -> None:
-        """Closes the socket and ends what runs; what waits is dropped."""
+        """Closes the sockets and ends what runs; what waits is dropped."""
         if self._rest is not None:
             self._rest.cancel()
         if self._socket is not None:
@@ -83,6 +90,14 @@ class OscServer:
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+        if self._listening is not None:
+            self._listening.close()
+        self._connections.close()
+
+    async def _run(self, listening: socket.socket) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._bridge.run())
+            tasks.create_task(self._connections.run(listening))
 
     def _listen(self, on: socket.socket) -> None:
         self._rest = None
@@ -111,6 +126,8 @@ class OscServer:
             self._rest = self._loop.call_later(REST_S, self._listen, on)
 
     def _send(self, packet: bytes, peer: Peer) -> bool:
+        if peer.is_connected:
+            return self._connections.send(packet, peer)
         if self._socket is None:
             return False
         try:
@@ -120,11 +137,28 @@ class OscServer:
         return True
 
 
-def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_DGRAM)
+def _bound_pair(family: int, address: tuple[object, ...]) -> tuple[socket.socket, socket.socket]:
+    """A socket for datagrams and one for connections, at the same port."""
+    for tries_left in reversed(range(_TRIES)):
+        datagrams = _bound(family, socket.SOCK_DGRAM, address)
+        try:
+            return datagrams, _bound(family, socket.SOCK_STREAM, datagrams.getsockname())
+        except OSError:
+            datagrams.close()
+            if address[1] or not tries_left:
+                raise
+    raise AssertionError("a port was found or an error raised")
+
+
+def _bound(family: int, kind: int, address: tuple[object, ...]) -> socket.socket:
+    bound = socket.socket(family, kind)
     bound.setblocking(False)
     try:
+        if kind == socket.SOCK_STREAM and os.name == "posix":  # or a restart waits for the connections of the last run
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+        if kind == socket.SOCK_STREAM:
+            bound.listen(BACKLOG)
     except OSError:
         bound.close()
         raise

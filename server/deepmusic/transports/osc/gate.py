@@ -38,6 +38,8 @@ class Peer:
     """As the socket gives it and takes it: host and port, for IPv6 two numbers more."""
     is_local: bool
     """Whether it is a program on this machine."""
+    is_connected: bool = False
+    """Whether it came over a connection: its handshake has proved that it hears."""
 
 
 class Allowance:
@@ -64,6 +66,10 @@ class Allowance:
         self._left -= n
         return True
 
+    def give_back(self, n: int) -> None:
+        """Puts tokens back that were not used."""
+        self._left += n
+
 
 class Gate:
     """Admits sources. All methods are [loop].
@@ -77,28 +83,43 @@ class Gate:
         self._networks = tuple(networks)
         self._clock = clock
         self._everyone = Allowance(ALL_MESSAGES_A_SECOND, ALL_MESSAGES_A_SECOND, clock())
-        self._sources: OrderedDict[tuple[str | int, ...], tuple[Peer, Allowance]] = OrderedDict()  # to MAX_SOURCES
+        self._sources: OrderedDict[tuple[tuple[str | int, ...], bool], tuple[Peer, Allowance]] = OrderedDict()
 
-    def peer(self, address: tuple[str | int, ...]) -> Peer | None:
+    def peer(self, address: tuple[str | int, ...], *, is_connected: bool = False) -> Peer | None:
         """Who sends; ``None`` for someone who may not."""
-        known = self._sources.get(address)
+        known = self._sources.get((address, is_connected))
         if known is not None:
-            self._sources.move_to_end(address)
+            self._sources.move_to_end((address, is_connected))
             return known[0]
         ip = _ip(str(address[0]))
         if ip is None or not (ip.is_loopback or any(ip in network for network in self._networks)):
             return None
-        peer = Peer(address=address, is_local=ip.is_loopback)
-        self._sources[address] = (peer, Allowance(MESSAGES_A_SECOND, MOST_AT_ONCE, self._clock()))
-        if len(self._sources) > MAX_SOURCES:
-            self._sources.popitem(last=False)
+        peer = Peer(address=address, is_local=ip.is_loopback, is_connected=is_connected)
+        self._remember(peer)
         return peer
 
     def take(self, peer: Peer, n_messages: int) -> bool:
-        """Whether a peer that ``peer`` has just given may send so much now."""
+        """Whether a peer may send so much now; where it may not, nothing of its allowance is used."""
         now_s = self._clock()
-        _, allowance = self._sources[peer.address]
-        return allowance.take(n_messages, now_s) and self._everyone.take(n_messages, now_s)
+        known = self._sources.get((peer.address, peer.is_connected))
+        allowance = known[1] if known is not None else self._remember(peer)
+        if not allowance.take(n_messages, now_s):
+            return False
+        if not self._everyone.take(n_messages, now_s):
+            allowance.give_back(n_messages)
+            return False
+        return True
+
+    def forget(self, peer: Peer) -> None:
+        """A peer has gone."""
+        self._sources.pop((peer.address, peer.is_connected), None)
+
+    def _remember(self, peer: Peer) -> Allowance:
+        allowance = Allowance(MESSAGES_A_SECOND, MOST_AT_ONCE, self._clock())
+        self._sources[peer.address, peer.is_connected] = (peer, allowance)
+        if len(self._sources) > MAX_SOURCES:
+            self._sources.popitem(last=False)
+        return allowance
 
 
 def _ip(host: str) -> _Ip | None:

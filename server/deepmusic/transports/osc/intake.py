@@ -77,17 +77,28 @@ class Intake:
         if not self._gate.take(peer, 1):
             self._counters.add(Count.FLOODED)
             return
-        try:
-            messages = messages_of(datagram)
-        except MalformedMessage:
+        messages = _checked(datagram)
+        if messages is None:
             self._counters.add(Count.MALFORMED)
-            return
-        if len(messages) > 1 and not self._gate.take(peer, len(messages) - 1):
+        elif len(messages) > 1 and not self._gate.take(peer, len(messages) - 1):
             self._counters.add(Count.FLOODED)
         elif len(self._waiting) + len(messages) > MAX_WAITING:
             self._counters.add(Count.BUSY)
         else:
             self._queue(messages, self._path_to(peer, len(datagram)))
+
+    def offer(self, packet: bytes, peer: Peer) -> bool:
+        """Takes a packet of a connection, or drops it for good; False where it has to come again a little later."""
+        messages = _checked(packet)
+        n_messages = len(messages) if messages else 1
+        if len(self._waiting) + n_messages > MAX_WAITING or not self._gate.take(peer, n_messages):
+            return False
+        self._counters.add(Count.DATAGRAMS)
+        if messages is None:
+            self._counters.add(Count.MALFORMED)
+        else:
+            self._queue(messages, self._path_to(peer, len(packet)))
+        return True
 
     def take(self) -> Waiting | None:
         """The next message, if there is one."""
@@ -112,3 +123,11 @@ class Intake:
             self._counters.add(Count.MESSAGES)
             self._waiting.append(Waiting(packet=message.packet, moment=moments[message.time_tag], path=path))
             self.filled.set()
+
+
+def _checked(datagram: bytes) -> list[CheckedMessage] | None:
+    """What has passed the guard; ``None`` where nothing may."""
+    try:
+        return messages_of(datagram)
+    except MalformedMessage:
+        return None

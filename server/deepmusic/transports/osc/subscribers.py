@@ -8,7 +8,8 @@
     /notify 1 n       ----------->            only who really hears there knows n
                       <-----------  /done /notify 60
 
-A local peer needs no token. While it is subscribed a peer is verified: answers to it may be larger than its requests.
+A local peer needs no token, nor does one that is connected. While it is subscribed a peer is verified: answers to it
+may be larger than its requests.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Subscribers:
 
     def is_verified(self, peer: Peer) -> bool:
         """Whether it is certain that the peer is where it says."""
-        return peer.is_local or peer in self.current()
+        return peer.is_local or peer.is_connected or peer in self.current()
 
     def token(self, peer: Peer) -> int:
         """What a peer has to send back, 0 to 2**31 - 1; nothing is kept until it does."""
