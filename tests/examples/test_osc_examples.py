@@ -2,55 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 import shlex
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from deepmusic.app.server import Server
-from deepmusic.config import ServerConfig
 from deepmusic.transports.osc.namespace import QUESTIONS
-from deepmusic.transports.rpc.client import RpcClient
+from tests.examples.stage import osc_stage, running
 from tests.osc.rig import Desk
 from tests.osc.test_page import argument
-from tests.rpc.serving import config, noise
-from tests.support.bundles import passthrough_bundle
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "client_examples/osc"
 
 
 async def test_the_rig_in_python_swells_into_a_style(tmp_path: Path):
-    passthrough_bundle(tmp_path / "bundles/passthrough")
-    folders = {"bundles": str(tmp_path / "bundles"), "styles": str(tmp_path / "styles")}
-    server = Server(
-        ServerConfig(grpc="127.0.0.1:0", osc="127.0.0.1:0", bundle="passthrough", device="cpu", grace_s=0.0, **folders)
-    )
-    facts = await server.start()
-    try:
-        async with RpcClient(facts.grpc) as client:
-            for name in ("brass", "strings"):
-                await client.create_style(name, noise(48000, 1), 48000)
-            async with client.transfer(config(style="strings")) as call:
-                await call.send(np.zeros((2, 480), np.float32))
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, str(EXAMPLES / "rig.py"), "brass", facts.osc),
-                    stdout=asyncio.subprocess.PIPE,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                )
-                out, _ = await process.communicate()
-                assert process.returncode == 0
-                lines = out.decode().splitlines()
-                assert "/done /notify 60" in lines
-                assert "/done /deepmusic/style 1" in lines
-                assert lines[-1] == "/synced 1"
-                await call.abandon()
-    finally:
-        await server.stop()
+    async with osc_stage(tmp_path) as stage:
+        async with running(sys.executable, str(EXAMPLES / "rig.py"), "brass", stage.facts.osc) as rig:
+            await stage.wait_until(lambda: rig.process.returncode is not None)
+        assert rig.process.returncode == 0
+        assert "/done /notify 60" in rig.lines
+        assert "/done /deepmusic/style 1" in rig.lines
+        assert rig.lines[-1] == "/synced 1"
 
 
 def said_in_supercollider() -> list[list[str]]:
@@ -69,7 +43,7 @@ def said_in_pure_data() -> list[list[str]]:
     assert all(0 <= end < len(objects) for wire in wires for end in (wire[0], wire[2]))
     said: list[list[str]] = []
     for source, _, sink, _ in wires:
-        if objects[sink][4:5] == ["oscformat"]:
+        if objects[sink][4:5] == ["oscformat"] and objects[source][4:5] != ["r"]:
             sends = objects[source]
             values = sends[4:] if sends[1] == "msg" else ["1"]
             if (
