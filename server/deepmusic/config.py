@@ -75,7 +75,7 @@ class ServerConfig:
     grpc: str = "127.0.0.1:50051"
     """Address of the gRPC services, HOST:PORT."""
     http: str = "127.0.0.1:8080"
-    """Address of the page; not served yet."""
+    """Address of HTTP, which serves OSCQuery, HOST:PORT; empty serves none."""
     osc: str = "127.0.0.1:9000"
     """Address of OSC over UDP and TCP, HOST:PORT; empty serves none."""
     bundle: str = "live"
@@ -98,6 +98,8 @@ class ServerConfig:
     """Whether tools such as grpcurl may ask for the services."""
     osc_networks: tuple[str, ...] = ()
     """Networks that may send OSC beside this machine, such as 192.168.1.0/24."""
+    announce: bool = False
+    """Whether to tell the local network where OSC and OSCQuery are (mDNS)."""
     tls_certificate: str = ""
     """PEM file with the certificate chain; empty for plain text."""
     tls_key: str = ""
@@ -105,7 +107,7 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         for name in ("grpc", "http", "osc"):
-            if name != "osc" or self.osc:
+            if name == "grpc" or getattr(self, name):
                 Address.parse(getattr(self, name), field=name)
         for text in self.osc_networks:
             _network(text)
@@ -136,6 +138,11 @@ class ServerConfig:
     def osc_address(self) -> Address | None:
         """Where OSC is heard; ``None`` for nowhere."""
         return Address.parse(self.osc, field="osc") if self.osc else None
+
+    @property
+    def http_address(self) -> Address | None:
+        """Where HTTP is served; ``None`` for nowhere."""
+        return Address.parse(self.http, field="http") if self.http else None
 
     @property
     def osc_allowed(self) -> tuple[Network, ...]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import numpy as np
 import pytest
+from zeroconf import IPVersion
+from zeroconf.asyncio import AsyncZeroconf
 
 from deepmusic.app.server import Server, ServerFacts
 from deepmusic.app.shelves import MAX_TEMPORARY_STYLES
@@ -16,8 +20,10 @@ from deepmusic.config import ServerConfig
 from deepmusic.errors import BadConfig, BundleInvalid, ModelNotFound, PortInUse, StyleNotFound
 from deepmusic.transports.rpc.client import RpcClient
 from deepmusic.transports.rpc.playback import play_through
+from deepmusic.transports.web.announcement import OSC, OSCQUERY
 from deepmusic.transports.wire.listings import BundleState
-from tests.osc.rig import Rig
+from tests.osc.rig import Rig, read
+from tests.osc.test_announcement import found
 from tests.rpc.serving import config, noise
 from tests.support.bundles import passthrough_bundle, style_gain_bundle
 
@@ -27,6 +33,7 @@ async def started(folder: Path, **fields: object) -> AsyncIterator[tuple[ServerF
     values: dict[str, object] = {
         "grpc": "127.0.0.1:0",
         "osc": "127.0.0.1:0",
+        "http": "127.0.0.1:0",
         "bundle": "passthrough",
         "device": "cpu",
         "grace_s": 0.5,
@@ -165,6 +172,62 @@ async def test_an_osc_port_in_use_is_an_error_where_it_was_asked_for_and_a_note_
             assert any("OSC is not served" in note for note in second.notes)
 
 
+async def test_the_address_space_is_described_over_http_and_a_morph_keeps_its_weights(folder: Path):
+    async with started(folder) as (facts, client), aiohttp.ClientSession() as http:
+        for name in ("hiss", "hum"):
+            await client.create_style(name, noise(48000, 1), 48000)
+        async with client.transfer(config(style="hiss")), http.ws_connect(f"http://{facts.http}/") as socket:
+            await socket.send_json({"COMMAND": "LISTEN", "DATA": "/deepmusic/style_weights"})
+            assert read(await socket.receive_bytes()) == ("/deepmusic/style_weights", "hiss", 1.0, "hiss", 0.0)
+            with Rig(facts.osc) as rig:
+                rig.say("/deepmusic/style_weights", "hiss", 1.0, "hum", 3.0)
+                await rig.hear("/done")
+            assert read(await socket.receive_bytes()) == ("/deepmusic/style_weights", "hiss", 0.25, "hum", 0.75)
+            async with http.get(f"http://{facts.http}/deepmusic/style?RANGE") as answer:
+                assert await answer.json() == {"RANGE": [{"VALS": ["hiss", "hum"]}]}
+            async with http.get(f"http://{facts.http}/?HOST_INFO") as answer:
+                assert (await answer.json())["OSC_PORT"] == int(facts.osc.rpartition(":")[2])
+
+
+async def test_http_can_be_left_out_and_goes_where_osc_goes(folder: Path):
+    for fields in ({"http": ""}, {"osc": ""}):
+        async with started(folder, **fields) as (facts, _):
+            assert (facts.http, facts.notes) == ("", ())
+
+
+async def test_an_http_port_in_use_is_an_error_where_it_was_asked_for_and_a_note_where_it_was_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with started(folder) as (facts, _):
+        with pytest.raises(PortInUse, match="--http"):
+            async with started(folder, http=facts.http):
+                pass
+        monkeypatch.setattr("deepmusic.app.server.DEFAULT_HTTP", facts.http)
+        async with started(folder, http=facts.http) as (second, _):
+            assert second.http == ""
+            assert any("OSCQuery is not served" in note for note in second.notes)
+
+
+async def test_http_that_others_can_reach_is_pointed_out_and_says_where_osc_is(folder: Path):
+    async with started(folder, http="0.0.0.0:0") as (facts, _), aiohttp.ClientSession() as http:
+        assert any("answers those whom OSC hears" in note for note in facts.notes)
+        async with http.get(f"http://127.0.0.1:{facts.http.rpartition(':')[2]}/?HOST_INFO") as answer:
+            assert (await answer.json())["OSC_IP"] == "127.0.0.1"
+
+
+async def test_the_local_network_is_told_where_they_are_by_flag(folder: Path):
+    async with started(folder, announce=True) as (facts, _):
+        name = f"deepmusic {socket.gethostname()} {facts.osc.rpartition(':')[2]}"
+        browser = AsyncZeroconf(interfaces=["127.0.0.1"], ip_version=IPVersion.V4Only)
+        try:
+            for kind, address in ((OSC, facts.osc), (OSCQUERY, facts.http)):
+                info = await found(browser, kind, name)
+                assert info is not None
+                assert info.port == int(address.rpartition(":")[2])
+        finally:
+            await browser.async_close()
+
+
 async def test_a_certificate_that_is_none_is_refused(folder: Path):
     (folder / "key.pem").write_text("this is no key")
     for path in (folder / "key.pem", folder / "nothing.pem"):
@@ -174,7 +237,9 @@ async def test_a_certificate_that_is_none_is_refused(folder: Path):
 
 async def test_a_stop_lets_open_streams_finish(folder: Path):
     server = Server(
-        ServerConfig(grpc="127.0.0.1:0", osc="", bundle="passthrough", bundles=str(folder / "bundles"), grace_s=20.0)
+        ServerConfig(
+            grpc="127.0.0.1:0", osc="", http="", bundle="passthrough", bundles=str(folder / "bundles"), grace_s=20.0
+        )
     )
     facts = await server.start()
     async with RpcClient(facts.grpc) as client:

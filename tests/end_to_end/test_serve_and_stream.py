@@ -39,7 +39,7 @@ def served(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str
     process = subprocess.Popen(
         [
             *(*PROGRAM, "serve", "--grpc", "127.0.0.1:0", "--bundle", "passthrough", "--device", "cpu", "--json"),
-            *("--osc", "127.0.0.1:0"),
+            *("--osc", "127.0.0.1:0", "--http", "127.0.0.1:0"),
             *("--bundles", str(bundles), "--styles", str(folder / "styles"), *arguments),
         ],
         env=environment(),
@@ -80,7 +80,7 @@ def address(folder: Path) -> Iterator[str]:
 def test_the_ready_line_says_what_is_served_and_a_signal_ends_it_in_good_order(folder: Path):
     deepmusic("serve", "--help")  # warms the disk's cache: what is timed is the program
     start_s = time.monotonic()
-    with served(folder, "--http", "127.0.0.1:0", "--osc-network", "10.0.0.0/8") as (process, ready):
+    with served(folder, "--osc-network", "10.0.0.0/8") as (process, ready):
         seconds = time.monotonic() - start_s
         assert ready["ready"] is True
         assert (ready["bundle"], ready["precision"], ready["tls"]) == ("passthrough", "float32", False)
@@ -89,7 +89,7 @@ def test_the_ready_line_says_what_is_served_and_a_signal_ends_it_in_good_order(f
         assert process.returncode == 0
         assert out == ""
         assert "deepmusic serves gRPC at 127.0.0.1:" in talk
-        assert f"and OSC at {ready['osc']}" in talk
+        assert f"and OSC at {ready['osc']}, described at http://{ready['http']}/" in talk
         assert "stopping" in talk
     assert seconds < LONGEST_START_S
 

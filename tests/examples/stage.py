@@ -52,6 +52,7 @@ async def osc_stage(folder: Path, **fields: object) -> AsyncIterator[OscStage]:
     values: dict[str, object] = {
         "grpc": "127.0.0.1:0",
         "osc": "127.0.0.1:0",
+        "http": "127.0.0.1:0",
         "bundle": "passthrough",
         "device": "cpu",
         "grace_s": 0.0,

@@ -58,6 +58,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         ServerConfig(
             grpc="127.0.0.1:0",
             osc="127.0.0.1:0",
+            http="127.0.0.1:0",
             bundle="passthrough",
             device="cpu",
             grace_s=0.0,

@@ -93,7 +93,7 @@ def test_exactly_one_onnx_runtime_wheel_is_asked_for_on_each_platform(platform: 
 
 
 def test_the_runtime_imports_only_what_its_distribution_asks_for():
-    assert undeclared("server/deepmusic", RUNTIME) == {}
+    assert undeclared("server/deepmusic", RUNTIME + EXTRAS["mdns"]) == {}
 
 
 def test_the_export_side_imports_only_what_its_extra_asks_for():

@@ -59,6 +59,10 @@ class FakeSession:
     def values(self) -> Mapping[str, float | str]:
         return self.asked.values
 
+    @property
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        return self.asked.shares
+
     def position_at(self, at_s: float) -> int | None:
         if self.positions is not None:
             return next(self.positions)

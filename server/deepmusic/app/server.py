@@ -2,20 +2,21 @@
 
 ::
 
-    start   catalog and library -> scheduler -> sessions -> gRPC (answers, health NOT_SERVING) -> OSC
+    start   catalog and library -> scheduler -> sessions -> gRPC (answers, health NOT_SERVING) -> OSC -> HTTP
             -> default bundle loads -> health SERVING
-    stop    OSC -> gRPC takes nothing new, open streams get the grace -> sessions -> scheduler
+    stop    HTTP, OSC -> gRPC takes nothing new, open streams get the grace -> sessions -> scheduler
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepmusic.app.sessions import Sessions
 from deepmusic.app.shelves import Bundles, Styles
-from deepmusic.config import ServerConfig
+from deepmusic.config import Address, ServerConfig
 from deepmusic.errors import BadConfig, DeepmusicError, PortInUse
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle, user_bundle_folder
 from deepmusic.model.scheduler import StepScheduler
@@ -23,9 +24,13 @@ from deepmusic.styles.library import StyleLibrary
 from deepmusic.transports.osc.endpoint import OscServer
 from deepmusic.transports.rpc.server import MODELS, STYLES, TRANSFER, RpcServer, TlsFiles
 from deepmusic.transports.rpc.terms import StreamLimits
+from deepmusic.transports.web.announcement import OSC, OSCQUERY, Announcement, Service
+from deepmusic.transports.web.server import HttpServer
 
-DEFAULT_OSC = ServerConfig().osc
-"""Address that nobody has asked for by name."""
+DEFAULT_OSC, DEFAULT_HTTP = ServerConfig().osc, ServerConfig().http
+"""Addresses that nobody has asked for by name."""
+
+_ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
 
 CLOSE_TIMEOUT_S = 2.0
 """Longest wait for a session's thread at the end; a step takes milliseconds."""
@@ -39,6 +44,8 @@ class ServerFacts:
     """Address with the real port."""
     osc: str
     """Address of OSC with the real port; empty where it is not served."""
+    http: str
+    """Address of HTTP with the real port; empty where it is not served."""
     is_encrypted: bool
     """Whether it wants TLS."""
     bundle: str
@@ -88,6 +95,8 @@ class Server:
             with_reflection=config.reflection,
         )
         self._osc = OscServer(self._sessions, styles, networks=config.osc_allowed)
+        self._http = HttpServer(self._osc.query)
+        self._announcement: Announcement | None = None
 
     async def start(self) -> ServerFacts:
         """Listens, loads the default bundle, and says that it serves.
@@ -103,6 +112,8 @@ class Server:
         loaded: LoadedBundle | None = None
         notes: list[str] = []
         osc = await self._start_osc(notes)
+        http = await self._start_http(notes) if osc else ""
+        await self._announce(osc, http)
         try:
             loaded = await asyncio.to_thread(self._bundles.load_default)
             await self._rpc.serve({TRANSFER: True, "": True})
@@ -114,6 +125,7 @@ class Server:
         return ServerFacts(
             grpc=str(type(address)(host=address.host, port=port)),
             osc=osc,
+            http=http,
             is_encrypted=bool(self._config.tls_certificate),
             bundle=self._config.bundle,
             provider=loaded.transfer.provider if loaded else "",
@@ -123,6 +135,9 @@ class Server:
 
     async def stop(self) -> None:
         """Lets open streams finish within the grace, then ends everything."""
+        if self._announcement is not None:
+            await self._announcement.stop()
+        await self._http.stop()
         await self._osc.stop()
         await self._rpc.stop(self._config.grace_s)
         await asyncio.to_thread(self._sessions.close, CLOSE_TIMEOUT_S)
@@ -148,6 +163,33 @@ class Server:
             heard = ", ".join(self._config.osc_networks) or "no network; see --osc-network"
             notes.append(f"OSC at {address} is heard from this machine and from {heard}, without a password")
         return str(type(address)(host=address.host, port=port))
+
+    async def _start_http(self, notes: list[str]) -> str:
+        """Serves HTTP beside OSC; the address, empty where there is none, for the same reasons as with OSC."""
+        address, osc = self._config.http_address, self._config.osc_address
+        if address is None or osc is None:
+            return ""
+        if osc.host not in (address.host, *_ANYWHERE):
+            self._osc.query.osc_ip = osc.host
+        try:
+            port = await self._http.start(address.host, address.port)
+        except PortInUse as error:
+            if self._config.http != DEFAULT_HTTP:
+                raise
+            notes.append(f"OSCQuery is not served: {error.message}")
+            return ""
+        if not address.is_loopback:
+            notes.append(f"HTTP at {address} answers those whom OSC hears (--osc-network), without encryption")
+        return str(type(address)(host=address.host, port=port))
+
+    async def _announce(self, osc: str, http: str) -> None:
+        if not self._config.announce:
+            return
+        kinds = ((OSC, osc), (OSCQUERY, http))
+        found = [(kind, Address.parse(text, field="announce")) for kind, text in kinds if text]
+        port = found[0][1].port if found else 0
+        self._announcement = Announcement(f"deepmusic {socket.gethostname()} {port}")
+        await self._announcement.start([Service(kind=kind, host=at.host, port=at.port) for kind, at in found])
 
 
 def _tls_files(config: ServerConfig) -> TlsFiles | None:

@@ -150,7 +150,7 @@ class Sessions:
             worker,
             facts,
             config,
-            AskedValues(config.settings, vector.name),
+            AskedValues(config.settings, vector.name, vector.shares),
             find_style=lambda shares: self._blend(shares, loaded),
             on_close=self._free,
         )
@@ -207,6 +207,11 @@ class OpenSession:
     def values(self) -> Mapping[str, float | str]:
         """[loop] What it was last asked for, by parameter."""
         return self._asked.values
+
+    @property
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """[loop] Names and weights of the styles that it was last asked for."""
+        return self._asked.shares
 
     def post(self, event: InEvent) -> None:
         """[loop] Hands an event of its own stream in; never waits."""

@@ -31,10 +31,13 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     defaults = ServerConfig()
     parser.add_argument("--grpc", metavar="HOST:PORT", type=_address, help=f"address of gRPC (default {defaults.grpc})")
     parser.add_argument(
-        "--http", metavar="HOST:PORT", type=_address, help="address of the page (accepted; not served yet)"
+        "--http",
+        metavar="HOST:PORT",
+        type=_address_or_off,
+        help=f"address of HTTP, which serves OSCQuery, or off (default {defaults.http})",
     )
     parser.add_argument(
-        "--osc", metavar="HOST:PORT", type=_osc_address, help=f"address of OSC, or off (default {defaults.osc})"
+        "--osc", metavar="HOST:PORT", type=_address_or_off, help=f"address of OSC, or off (default {defaults.osc})"
     )
     parser.add_argument(
         "--osc-network",
@@ -42,6 +45,12 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         action="append",
         dest="osc_networks",
         help="network that may send OSC beside this machine, such as 192.168.1.0/24; may be given more than once",
+    )
+    parser.add_argument(
+        "--announce",
+        action="store_true",
+        default=None,
+        help="tell the local network where OSC and OSCQuery are (mDNS; needs deepmusic[mdns])",
     )
     parser.add_argument(
         "--bundle", metavar="NAME", help=f"bundle of streams that name none (default {defaults.bundle})"
@@ -66,7 +75,7 @@ def _address(text: str) -> str:
         raise argparse.ArgumentTypeError(error.message) from None
 
 
-def _osc_address(text: str) -> str:
+def _address_or_off(text: str) -> str:
     return "" if text == "off" else _address(text)
 
 
@@ -78,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     """
     config = ServerConfig() if args.config is None else read_config(args.config)
     names = ("grpc", "http", "osc", "bundle", "device", "threads", "max_streams", "bundles", "styles", "reflection")
-    given = {name: getattr(args, name) for name in (*names, "osc_networks", "tls_certificate", "tls_key")}
+    given = {name: getattr(args, name) for name in (*names, "osc_networks", "announce", "tls_certificate", "tls_key")}
     config = config.changed({name: value for name, value in given.items() if value is not None})
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, in our words
     asyncio.run(_serve(config, as_json=args.json))
@@ -121,12 +130,14 @@ def _report(facts: ServerFacts, *, as_json: bool) -> None:
     security = "with TLS" if facts.is_encrypted else "plain text"
     model = f"{facts.bundle} ({facts.precision} on {facts.provider})" if facts.provider else f"{facts.bundle} (missing)"
     osc = f", and OSC at {facts.osc}" if facts.osc else ""
+    osc += f", described at http://{facts.http}/" if facts.http else ""
     print(f"deepmusic serves gRPC at {facts.grpc}, {security}{osc}; bundle {model}", file=sys.stderr, flush=True)
     if as_json:
         line: dict[str, Any] = {
             "ready": True,
             "grpc": facts.grpc,
             "osc": facts.osc,
+            "http": facts.http,
             "tls": facts.is_encrypted,
             "bundle": facts.bundle,
             "provider": facts.provider,

@@ -23,6 +23,8 @@ class StyleVector:
     """`Bundle.digest` of the bundle whose encoder made it."""
     name: str
     """What people call it."""
+    shares: tuple[tuple[str, float], ...] = ()
+    """Of a blend: the names of its styles with their weights, whose sum is one; empty for one style."""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 1 or self.values.size == 0 or self.values.dtype != np.float32:
@@ -72,4 +74,5 @@ def blend(parts: Iterable[tuple[StyleVector, float]]) -> StyleVector:
     for vector, weight in used:
         mean += weight * vector.values
     name = " + ".join(f"{vector.name} {weight:.0%}" for vector, weight in used)
-    return StyleVector(values=mean.astype(np.float32), bundle_digest=first.bundle_digest, name=name)
+    shares = tuple((vector.name, weight) for vector, weight in used)
+    return StyleVector(values=mean.astype(np.float32), bundle_digest=first.bundle_digest, name=name, shares=shares)

@@ -19,12 +19,15 @@ class AskedValues:
     Args:
         settings: First values.
         style: Name of the first style, or of the blend.
+        shares: Of a blend: its styles with their weights.
     """
 
-    def __init__(self, settings: Iterable[Setting], style: str) -> None:
+    def __init__(self, settings: Iterable[Setting], style: str, shares: tuple[tuple[str, float], ...] = ()) -> None:
         self._values: dict[str, float | str] = {name: PARAMETERS[name].default for name in numeric_names()}
         self._values |= {setting.name: setting.value for setting in settings if setting.name in self._values}
         self._values["style"] = style
+        self.shares = shares or ((style, 1.0),)
+        """Names of the styles that were asked for last, with weights whose sum is one."""
 
     @property
     def values(self) -> Mapping[str, float | str]:
@@ -38,3 +41,4 @@ class AskedValues:
                 self._values[event.name] = PARAMETERS[event.name].clamp(event.value)
         elif isinstance(event, ChangeStyle):
             self._values["style"] = event.vector.name
+            self.shares = event.vector.shares or ((event.vector.name, 1.0),)

@@ -91,6 +91,10 @@ class Bridge:
         """Who connects; ``None`` for someone who may not."""
         return self._gate.peer(address, is_connected=True)
 
+    def spend(self, peer: Peer, n_messages: int) -> bool:
+        """Whether a peer may ask for so much now."""
+        return self._gate.take(peer, n_messages)
+
     def offer(self, packet: bytes, peer: Peer) -> bool:
         """Takes a packet of a connection; False where it has to come again a little later."""
         return self._intake.offer(packet, peer)

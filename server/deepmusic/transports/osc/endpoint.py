@@ -19,6 +19,7 @@ from deepmusic.transports.osc.counters import OscStats
 from deepmusic.transports.osc.datagram import MAX_DATAGRAM_BYTES
 from deepmusic.transports.osc.gate import Network, Peer
 from deepmusic.transports.osc.ports import SessionDirectory, StyleList
+from deepmusic.transports.osc.query.service import OscQuery
 
 MAX_DATAGRAMS_A_TURN = 32
 """Datagrams that are read before everything else on the loop has its turn."""
@@ -42,6 +43,8 @@ class OscServer:
     def __init__(self, sessions: SessionDirectory, styles: StyleList, *, networks: Iterable[Network] = ()) -> None:
         self._bridge = Bridge(sessions, styles, self._send, networks=networks)
         self._connections = Connections(self._bridge)
+        self.query = OscQuery(self._bridge, sessions, styles)
+        """Describes the address space to whoever asks over HTTP."""
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
         self._listening: socket.socket | None = None
@@ -77,7 +80,8 @@ class OscServer:
             ) from error
         self._listen(self._socket)
         self._running = self._loop.create_task(self._run(self._listening), name="deepmusic-osc")
-        return int(self._socket.getsockname()[1])
+        self.query.osc_port = int(self._socket.getsockname()[1])
+        return self.query.osc_port
 
     async def stop(self) -> None:
         """Closes the sockets and ends what runs; what waits is dropped."""
@@ -98,6 +102,7 @@ class OscServer:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._bridge.run())
             tasks.create_task(self._connections.run(listening))
+            tasks.create_task(self.query.run())
 
     def _listen(self, on: socket.socket) -> None:
         self._rest = None
@@ -127,7 +132,7 @@ class OscServer:
 
     def _send(self, packet: bytes, peer: Peer) -> bool:
         if peer.is_connected:
-            return self._connections.send(packet, peer)
+            return self._connections.send(packet, peer) or self.query.send(packet, peer)
         if self._socket is None:
             return False
         try:

@@ -60,6 +60,11 @@ class LiveSession(Protocol):
         """[loop] What it was last asked for, by parameter, whoever asked."""
         ...
 
+    @property
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """[loop] Names and weights of the styles that it was last asked for."""
+        ...
+
     def position_at(self, at_s: float) -> int | None:
         """[any] The sample that comes in at a monotonic time; ``None`` where that cannot be told."""
         ...

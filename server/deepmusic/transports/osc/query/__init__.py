@@ -1,0 +1,1 @@
+"""OSCQuery: the address space described, so that a tablet builds its own controls."""
