@@ -10,6 +10,7 @@ from deepmusic.audio import AudioFormat
 from deepmusic.errors import BundleInvalid, NoCapacity, ShuttingDown
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle
 from deepmusic.model.scheduler import StepScheduler
+from deepmusic.model.style_share import StyleShare
 from deepmusic.model.style_vector import StyleVector, blend
 from deepmusic.session.asked import AskedValues
 from deepmusic.session.config import SessionConfig, model_facts
@@ -18,7 +19,7 @@ from deepmusic.session.session import Session
 from deepmusic.session.stats import SessionStats
 from deepmusic.session.worker import SessionWorker
 from deepmusic.transports.rpc.ports import Emit, Emitted, SessionFacts
-from deepmusic.transports.wire.messages import StreamConfig, StyleShare
+from deepmusic.transports.wire.messages import StreamConfig
 
 RETRY_AFTER_S = 1.0
 """When to try again for a slot."""

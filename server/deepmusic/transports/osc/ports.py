@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from deepmusic.audio import AudioFormat
+from deepmusic.model.style_share import StyleShare
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.events import ChangeStyle, Control
 from deepmusic.session.stats import SessionStats
 from deepmusic.transports.wire.listings import StyleListing
-from deepmusic.transports.wire.messages import StyleShare
 
 
 class LiveFacts(Protocol):

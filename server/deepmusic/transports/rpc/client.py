@@ -22,6 +22,7 @@ import grpc.aio
 
 from deepmusic.audio import Audio
 from deepmusic.errors import InternalError
+from deepmusic.model.style_share import StyleShare
 from deepmusic.session.events import AudioFlag, Control, Finish, Flush, Timing
 from deepmusic.transports.rpc.ending import CallEnding
 from deepmusic.transports.rpc.options import CHANNEL_OPTIONS
@@ -38,7 +39,6 @@ from deepmusic.transports.wire.messages import (
     StreamSummary,
     StyleControl,
     StyledMessage,
-    StyleShare,
     UnknownMessage,
 )
 from deepmusic.transports.wire.pcm import PcmCodec, SampleFormat

@@ -12,9 +12,9 @@ import numpy as np
 
 from deepmusic.audio import MAX_CHANNELS, Audio
 from deepmusic.errors import AudioTooLong, AudioTooShort, BadConfig, MalformedMessage, NoCapacity, StreamCancelled
+from deepmusic.model.style_share import check_name
 from deepmusic.transports.rpc.ports import StyleShelf
 from deepmusic.transports.wire.listings import write_style_listing
-from deepmusic.transports.wire.messages import check_name
 from deepmusic.transports.wire.pcm import PcmCodec
 from deepmusic.transports.wire.requests import read_format
 from deepmusic.v1 import style_service_pb2, style_service_pb2_grpc

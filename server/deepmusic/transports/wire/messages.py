@@ -11,44 +11,21 @@
 from __future__ import annotations
 
 import enum
-import math
 from dataclasses import dataclass, field
 
 from deepmusic.audio import AudioFormat
-from deepmusic.errors import BadConfig, BadName
+from deepmusic.errors import BadConfig
+from deepmusic.model.style_share import MAX_STYLES, StyleShare, check_name
 from deepmusic.session.config import Setting
 from deepmusic.session.events import AudioFlag, Control, Finish, Flush, Timing
 from deepmusic.session.stats import SessionStats
 from deepmusic.transports.wire.pcm import SampleFormat
-
-MAX_NAME_CHARACTERS = 64
-"""Longest name of a session, bundle or style."""
-
-MAX_STYLES = 16
-"""Most styles in one mix."""
 
 MAX_SETTINGS = 64
 """Most first values in a config; the registry has far fewer parameters."""
 
 NOISE_SEED_LIMIT = 2**63
 """Seeds lie below it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StyleShare:
-    """A style with its share of a mix."""
-
-    name: str
-    """Name of the style, 1 to 64 printable characters."""
-    weight: float = 1.0
-    """At least 0, finite; shares are brought to a sum of one."""
-
-    def __post_init__(self) -> None:
-        check_name(self.name, field="style.name")
-        if not (math.isfinite(self.weight) and self.weight >= 0.0):
-            raise BadConfig(
-                f"expected a weight of at least 0 for style {self.name!r}, got {self.weight}", field="style.weight"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,23 +220,3 @@ StreamRequest = (
     StreamConfig | AudioMessage | Control | StyleControl | IgnoredControl | Flush | Finish | KeepAlive | UnknownMessage
 )
 StreamResponse = StreamReady | StyledMessage | StreamEvent | StreamSummary | UnknownMessage
-
-
-def check_name(name: str, *, field: str) -> str:
-    """The name itself.
-
-    Raises:
-        BadName: Empty, longer than 64 characters, or with characters that do not print.
-    """
-    if not 1 <= len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
-        raise BadName(
-            f"expected a name of 1 to {MAX_NAME_CHARACTERS} printable characters, got {shortened(name)}; "
-            "choose another",
-            field=field,
-        )
-    return name
-
-
-def shortened(text: str) -> str:
-    """Text of a client for a message: quoted, escaped, at most 64 characters of it."""
-    return ascii(text if len(text) <= MAX_NAME_CHARACTERS else text[:MAX_NAME_CHARACTERS] + "…")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from deepmusic.audio import AudioFormat
 from deepmusic.errors import BadConfig, BadParameter, RequestError
+from deepmusic.model.style_share import MAX_NAME_CHARACTERS, StyleShare, shortened
 from deepmusic.session.config import Setting
 from deepmusic.session.events import Control, Finish, Flush
 from deepmusic.session.parameters import PARAMETERS, ParameterKind
 from deepmusic.transports.wire.messages import (
-    MAX_NAME_CHARACTERS,
     AudioMessage,
     EventKind,
     IgnoredControl,
@@ -16,9 +16,7 @@ from deepmusic.transports.wire.messages import (
     StreamConfig,
     StreamRequest,
     StyleControl,
-    StyleShare,
     UnknownMessage,
-    shortened,
 )
 from deepmusic.transports.wire.pcm import SampleFormat
 from deepmusic.v1 import audio_pb2, parameters_pb2, style_pb2, transfer_service_pb2
