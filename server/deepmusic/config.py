@@ -100,6 +100,8 @@ class ServerConfig:
     """Networks that may send OSC beside this machine, such as 192.168.1.0/24."""
     announce: bool = False
     """Whether to tell the local network where OSC and OSCQuery are (mDNS)."""
+    set_list: str = ""
+    """TOML file with the cues of an evening; empty for none."""
     tls_certificate: str = ""
     """PEM file with the certificate chain; empty for plain text."""
     tls_key: str = ""

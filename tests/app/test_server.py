@@ -147,6 +147,38 @@ async def test_osc_drives_the_streams_of_the_same_server(folder: Path):
                 assert await rig.hear("/done", "/fail") == ("/done", "/deepmusic/style", 1)
 
 
+async def test_a_set_is_played_and_styles_that_it_lacks_are_pointed_out(folder: Path):
+    (folder / "set.toml").write_text('[[cue]]\nname = "verse"\nstyle = "hiss"\n[[cue]]\nname = "out"\nstyle = "kazoo"')
+    async with started(folder) as (_, client):
+        await client.create_style("hiss", noise(48000, 1), 48000)
+    async with started(folder, set_list=str(folder / "set.toml")) as (facts, client):
+        (note,) = facts.notes
+        assert "not in the library: kazoo;" in note
+        async with client.transfer(config(style="hiss")):
+            with Rig(facts.osc) as rig:
+                rig.say("/deepmusic/cue", "next")
+                assert await rig.hear("/done", "/fail") == ("/done", "/deepmusic/cue", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (None, "expected a set at"),
+        (b"[[cue]]", "cue 1: expected a name"),
+        (b"\xff", "expected text in UTF-8"),
+        (b"#" * 300_000, "at most 262144 bytes"),
+    ],
+)
+async def test_a_set_that_is_none_stops_the_server_before_it_starts(folder: Path, text: bytes | None, complaint: str):
+    path = folder / "set.toml"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(BadConfig) as raised:
+        Server(ServerConfig(set_list=str(path)))
+    assert str(path) in raised.value.message
+    assert complaint in raised.value.message
+
+
 async def test_osc_that_others_can_reach_is_pointed_out_with_who_is_heard(folder: Path):
     async with started(folder, osc="0.0.0.0:0", osc_networks=["192.168.1.0/24"]) as (facts, _):
         assert any("from this machine and from 192.168.1.0/24" in note for note in facts.notes)

@@ -20,6 +20,8 @@ from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.asked import AskedValues
 from deepmusic.session.events import ChangeStyle, Control
 from deepmusic.session.stats import SessionStats
+from deepmusic.stage.performer import Performer
+from deepmusic.stage.set_list import SetList
 from deepmusic.transports.osc.bridge import Bridge
 from deepmusic.transports.osc.gate import Network, Peer
 from deepmusic.transports.wire.listings import StyleListing
@@ -96,7 +98,13 @@ class FakeClock:
 class Desk:
     """A bridge without a socket; what it sends is kept."""
 
-    def __init__(self, *names: str, networks: Sequence[Network] = (), clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        *names: str,
+        networks: Sequence[Network] = (),
+        clock: Callable[[], float] | None = None,
+        cues: SetList | None = None,
+    ) -> None:
         self.sessions = [FakeSession(name=name) for name in names]
         self.style_names: Sequence[str] = STYLES
         self.clock = FakeClock(1000.0)
@@ -105,7 +113,13 @@ class Desk:
         self.can_send = True
         self._n_asked = 1_000_000
         self.bridge = Bridge(
-            self, self, self._send, networks=networks, clock=clock or self.clock, wall_clock=self.wall_clock
+            self,
+            self,
+            self._send,
+            networks=networks,
+            performer=Performer(self, cues, self.clock()) if cues is not None else None,
+            clock=clock or self.clock,
+            wall_clock=self.wall_clock,
         )
 
     def running(self) -> Sequence[FakeSession]:

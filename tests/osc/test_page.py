@@ -9,6 +9,7 @@ import shlex
 import pytest
 
 from deepmusic.session.parameters import PARAMETERS
+from deepmusic.stage.set_list import Cue, SetList
 from deepmusic.transports.osc.answers import Answer
 from deepmusic.transports.osc.counters import OscStats
 from deepmusic.transports.osc.namespace import QUESTIONS
@@ -39,7 +40,7 @@ SAID = table("## What a rig says")
 
 def test_the_page_has_every_address_and_no_other():
     addresses = [address for row in SAID for address in quoted(row[0])]
-    of_streams = ["/deepmusic/session/<stream>/<parameter>", "/deepmusic/session/<stream>/at"]
+    of_streams = ["/deepmusic/on", *(f"/deepmusic/session/<stream>/{name}" for name in ("<parameter>", "at", "on"))]
     assert addresses == [*(f"/deepmusic/{name}" for name in PARAMETERS), *of_streams, *QUESTIONS]
 
 
@@ -57,7 +58,7 @@ def test_the_page_has_every_counter_in_its_order():
 async def test_every_example_of_the_page_is_carried_out_and_answered_as_it_says(row: list[str]):
     (example,) = quoted(row[1])
     address, *words = shlex.split(example)
-    desk = Desk("guitar")
+    desk = Desk("guitar", cues=SetList(cues=(Cue(name="verse"),)))
     answers = await desk.ask(address, *map(argument, words))
     assert [answer[0] for answer in answers[:1]] == quoted(row[2])[:1]
     assert all(answer[0] != "/fail" for answer in answers)

@@ -123,7 +123,8 @@ async def test_only_so_many_commands_wait():
 async def test_a_subscriber_hears_every_value_first_and_then_what_changes_whoever_changed_it():
     desk = Desk("guitar")
     assert desk.say("/notify", 1) == [("/done", "/notify", EXPIRY_S)]
-    first = await told(desk)
+    beat, *first = await told(desk)
+    assert beat == ("/deepmusic/tempo.now", 120.0, 4)
     assert first[0] == ("/deepmusic/opened", "guitar")
     assert {entry[2] for entry in first[1:]} == set(PARAMETERS) - {"style_weights"}
     assert ("/deepmusic/changed", "guitar", "style", "brass") in first
@@ -163,7 +164,7 @@ async def test_much_news_is_spread_over_looks_and_none_is_lost():
     while news := await told(desk):
         assert len(news) <= MAX_MESSAGES_A_LOOK
         heard += news
-    assert len(heard) == len(set(heard)) == 20 * len(PARAMETERS)
+    assert len(heard) == len(set(heard)) == 20 * len(PARAMETERS) + 1  # and the tempo
 
 
 async def test_a_subscription_ends_when_it_is_ended_or_expires_and_is_renewed_by_asking_again():

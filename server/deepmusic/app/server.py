@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepmusic.app.sessions import Sessions
+from deepmusic.app.set_file import read_set
 from deepmusic.app.shelves import Bundles, Styles
 from deepmusic.config import Address, ServerConfig
 from deepmusic.errors import BadConfig, DeepmusicError, PortInUse
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle, user_bundle_folder
 from deepmusic.model.scheduler import StepScheduler
+from deepmusic.stage.performer import Performer
+from deepmusic.stage.set_list import SetList
 from deepmusic.styles.library import StyleLibrary
 from deepmusic.transports.osc.endpoint import OscServer
 from deepmusic.transports.rpc.server import MODELS, STYLES, TRANSFER, RpcServer, TlsFiles
@@ -65,7 +69,7 @@ class Server:
         config: What it is told.
 
     Raises:
-        BadConfig: A certificate cannot be read.
+        BadConfig: A certificate or the set cannot be read.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -73,6 +77,7 @@ class Server:
         tls = _tls_files(
             config
         )  # before any thread starts: a certificate that cannot be read must leave nothing running
+        cues = read_set(Path(config.set_list)) if config.set_list else SetList()
         folder = Path(config.bundles) if config.bundles else user_bundle_folder()
         self._catalog = BundleCatalog(folder, device=config.device)
         self._scheduler = StepScheduler(config.threads)
@@ -94,9 +99,11 @@ class Server:
             tls=tls,
             with_reflection=config.reflection,
         )
-        self._osc = OscServer(self._sessions, styles, networks=config.osc_allowed)
+        self._performer = Performer(self._sessions, cues, time.monotonic())
+        self._osc = OscServer(self._sessions, styles, networks=config.osc_allowed, performer=self._performer)
         self._http = HttpServer(self._osc.query)
         self._announcement: Announcement | None = None
+        self._notes = _notes_on_set(cues, library)
 
     async def start(self) -> ServerFacts:
         """Listens, loads the default bundle, and says that it serves.
@@ -110,7 +117,7 @@ class Server:
         port = await self._rpc.start(str(address))
         await self._rpc.serve({STYLES: True, MODELS: True})
         loaded: LoadedBundle | None = None
-        notes: list[str] = []
+        notes = list(self._notes)
         osc = await self._start_osc(notes)
         http = await self._start_http(notes) if osc else ""
         await self._announce(osc, http)
@@ -190,6 +197,14 @@ class Server:
         port = found[0][1].port if found else 0
         self._announcement = Announcement(f"deepmusic {socket.gethostname()} {port}")
         await self._announcement.start([Service(kind=kind, host=at.host, port=at.port) for kind, at in found])
+
+
+def _notes_on_set(cues: SetList, library: StyleLibrary) -> tuple[str, ...]:
+    known = {entry.name for entry in library.entries()}
+    missing = [name for name in cues.style_names if name not in known]
+    if not missing:
+        return ()
+    return (f"the set names styles that are not in the library: {', '.join(missing)}; deepmusic styles add NAME FILE",)
 
 
 def _tls_files(config: ServerConfig) -> TlsFiles | None:

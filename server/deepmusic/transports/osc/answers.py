@@ -9,6 +9,7 @@ from collections.abc import Callable
 from deepmusic import __version__
 from deepmusic.errors import DeepmusicError, MalformedMessage
 from deepmusic.session.parameters import Parameter
+from deepmusic.stage.set_list import Cue
 from deepmusic.transports.osc.codec import encode
 from deepmusic.transports.osc.counters import Count, Counters
 from deepmusic.transports.osc.gate import Peer
@@ -35,6 +36,9 @@ class Answer(enum.Enum):
     CLOSED = "/deepmusic/closed"
     CHANGED = "/deepmusic/changed"
     LATE = "/deepmusic/late"
+    CUE = "/deepmusic/cues.reply"
+    TEMPO_NOW = "/deepmusic/tempo.now"
+    CUE_NOW = "/deepmusic/cue.now"
 
 
 class ReturnPath:
@@ -131,6 +135,12 @@ def session(of: LiveSession) -> bytes:
 def style(listing: StyleListing) -> bytes:
     """Its name."""
     return encode(Answer.STYLE.value, "s", listing.name)
+
+
+def cue(of: tuple[int, Cue]) -> bytes:
+    """Number, name, and what it waits for."""
+    number, entry = of
+    return encode(Answer.CUE.value, "iss", number, entry.name, entry.quantise.value)
 
 
 def parameter(of: Parameter) -> bytes:

@@ -15,11 +15,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 from deepmusic.errors import BadParameter, NoCapacity
 from deepmusic.session.parameters import PARAMETERS
+from deepmusic.stage.performer import Performer
+from deepmusic.stage.set_list import SetList
 from deepmusic.transports.osc import answers
 from deepmusic.transports.osc.answers import ReturnPath
 from deepmusic.transports.osc.codec import Argument, decode
@@ -28,8 +30,10 @@ from deepmusic.transports.osc.counters import Count, Counters, OscStats
 from deepmusic.transports.osc.errands import Errands
 from deepmusic.transports.osc.gate import Gate, Network, Peer
 from deepmusic.transports.osc.intake import Intake, Waiting
+from deepmusic.transports.osc.moment import Moment
 from deepmusic.transports.osc.namespace import QUESTIONS, Question
 from deepmusic.transports.osc.ports import SessionDirectory, StyleList
+from deepmusic.transports.osc.stage import Stage, stage_news
 from deepmusic.transports.osc.subscribers import EXPIRY_S, MAX_SUBSCRIBERS, Subscribers
 from deepmusic.transports.osc.watch import LOOK_S, MAX_MESSAGES_A_LOOK, look, news
 
@@ -52,6 +56,7 @@ class Bridge:
         styles: The library.
         send: Sends bytes to a peer; False where it cannot now.
         networks: Allowed beside loopback.
+        performer: Has the beat and the set; without one there is a beat alone.
         clock: Monotonic seconds, the same that the sessions have.
         wall_clock: Seconds since 1970; read for time tags alone.
     """
@@ -63,6 +68,7 @@ class Bridge:
         send: Callable[[bytes, Peer], bool],
         *,
         networks: Iterable[Network] = (),
+        performer: Performer | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -76,7 +82,9 @@ class Bridge:
         self._gate = Gate(networks, clock)
         self._intake = Intake(self._gate, self._path, self._counters, clock, wall_clock)
         self._errands = Errands(self._counters)
-        self._conductor = Conductor(sessions, self._errands, self._counters)
+        self._performer = performer or Performer(sessions, SetList(), clock())
+        self._stage = Stage(self._performer, self._errands, clock)
+        self._conductor = Conductor(sessions, self._errands, self._counters, self._performer.metronome, clock)
 
     @property
     def stats(self) -> OscStats:
@@ -133,7 +141,8 @@ class Bridge:
         seen = [look(session) for session in self._sessions.running()]
         for peer, subscription in tuple(subscribers.items()):
             await asyncio.sleep(0)
-            for packet in islice(news(seen, subscription.told), MAX_MESSAGES_A_LOOK):
+            fresh = chain(stage_news(self._performer, subscription.stage), news(seen, subscription.told))
+            for packet in islice(fresh, MAX_MESSAGES_A_LOOK):
                 if not self._send(packet, peer):
                     self._counters.add(Count.WITHHELD)
 
@@ -164,12 +173,21 @@ class Bridge:
             if question is None:
                 self._conductor.control(message, waiting.moment, path)
             else:
-                self._answer(question, message.arguments, path)
+                self._answer(question, message.arguments, waiting.moment, path)
         except Exception as error:
             path.refuse(address, error)
 
-    def _answer(self, question: Question, arguments: Sequence[Argument], path: ReturnPath) -> None:
+    def _answer(self, question: Question, arguments: Sequence[Argument], moment: Moment, path: ReturnPath) -> None:
         match question:
+            case Question.TEMPO:
+                self._stage.set_tempo(arguments, moment)
+            case Question.DOWNBEAT:
+                self._stage.downbeat(arguments, moment)
+            case Question.CUE:
+                self._stage.play(arguments, moment, path)
+            case Question.CUES:
+                cues = list(enumerate(self._performer.cues.cues, 1))
+                self._list(question, cues, answers.cue, arguments, path)
             case Question.SESSIONS:
                 sessions = self._sessions.running()
                 self._list(question, sessions, answers.session, arguments, path)

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from deepmusic.errors import AddressUnknown, DeepmusicError, NoCapacity
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.events import ChangeStyle, Control
 from deepmusic.session.parameters import PARAMETERS
+from deepmusic.stage.metronome import Metronome
 from deepmusic.transports.osc.answers import ReturnPath, done
 from deepmusic.transports.osc.codec import Message
 from deepmusic.transports.osc.counters import Count, Counters
 from deepmusic.transports.osc.errands import Errands
 from deepmusic.transports.osc.moment import Moment
-from deepmusic.transports.osc.namespace import AT, SetNumber, SetStyle, read_at, read_change, stream_part, target
+from deepmusic.transports.osc.namespace import (
+    AT,
+    ON,
+    SetNumber,
+    SetStyle,
+    read_at,
+    read_change,
+    read_on,
+    stream_part,
+    target,
+)
 from deepmusic.transports.osc.ports import LiveSession, SessionDirectory
 
 
@@ -25,12 +36,23 @@ class Conductor:
         sessions: The streams that run.
         errands: Looks styles up.
         counters: Counts what fails.
+        metronome: Knows the beats.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, sessions: SessionDirectory, errands: Errands, counters: Counters) -> None:
+    def __init__(
+        self,
+        sessions: SessionDirectory,
+        errands: Errands,
+        counters: Counters,
+        metronome: Metronome,
+        clock: Callable[[], float],
+    ) -> None:
         self._sessions = sessions
         self._errands = errands
         self._counters = counters
+        self._metronome = metronome
+        self._clock = clock
 
     def control(self, message: Message, moment: Moment, path: ReturnPath) -> None:
         """Carries out a control; numbers are silent where all is well, styles are answered once they are looked up.
@@ -59,6 +81,9 @@ class Conductor:
                 if name == AT:
                     sample, change = read_at(message.arguments)
                     when = Moment(sample=sample)
+                elif name == ON:
+                    quantise, change = read_on(message.arguments)
+                    when = moment.quantised(self._metronome, quantise, self._clock())
                 else:
                     change = read_change(PARAMETERS[name], message.arguments)
                 if isinstance(change, SetNumber):

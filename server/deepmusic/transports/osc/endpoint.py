@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterable
 
 from deepmusic.errors import PortInUse
+from deepmusic.stage.performer import Performer
 from deepmusic.transports.osc.bridge import Bridge
 from deepmusic.transports.osc.connections import BACKLOG, Connections
 from deepmusic.transports.osc.counters import OscStats
@@ -38,10 +39,18 @@ class OscServer:
         sessions: The streams that run.
         styles: The library.
         networks: Allowed beside loopback.
+        performer: Has the beat and the set; without one there is a beat alone.
     """
 
-    def __init__(self, sessions: SessionDirectory, styles: StyleList, *, networks: Iterable[Network] = ()) -> None:
-        self._bridge = Bridge(sessions, styles, self._send, networks=networks)
+    def __init__(
+        self,
+        sessions: SessionDirectory,
+        styles: StyleList,
+        *,
+        networks: Iterable[Network] = (),
+        performer: Performer | None = None,
+    ) -> None:
+        self._bridge = Bridge(sessions, styles, self._send, networks=networks, performer=performer)
         self._connections = Connections(self._bridge)
         self.query = OscQuery(self._bridge, sessions, styles)
         """Describes the address space to whoever asks over HTTP."""

@@ -5,6 +5,7 @@
     /deepmusic/strength 0.5 200                     all streams, over 200 ms
     /deepmusic/session/<stream>/strength 0.5        one stream; a pattern may stand anywhere in such an address
     /deepmusic/session/<stream>/at 96000 mix 0      from that input sample on
+    /deepmusic/on bar style brass                   from the next bar on; of one stream too
     /deepmusic/sessions, /sync 7, ...               asked exactly, never by a pattern
 """
 
@@ -17,12 +18,13 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from deepmusic.errors import BadParameter
+from deepmusic.model.style_share import MAX_STYLES, StyleShare
 from deepmusic.session.parameters import PARAMETERS, Parameter, ParameterKind
+from deepmusic.stage.tempo import Quantise
 from deepmusic.transports.osc.codec import Argument
 from deepmusic.transports.osc.pattern import Pattern
-from deepmusic.transports.wire.messages import MAX_STYLES, StyleShare
 
-ROOT, SESSION, AT = "deepmusic", "session", "at"
+ROOT, SESSION, AT, ON = "deepmusic", "session", "at", "on"
 
 LONGEST_RAMP_MS = 600_000.0
 """Ten minutes."""
@@ -37,11 +39,17 @@ class Question(enum.Enum):
     SESSIONS = "/deepmusic/sessions"
     STYLES = "/deepmusic/styles"
     PARAMETERS = "/deepmusic/parameters"
+    TEMPO = "/deepmusic/tempo"
+    DOWNBEAT = "/deepmusic/downbeat"
+    CUE = "/deepmusic/cue"
+    CUES = "/deepmusic/cues"
     SYNC = "/sync"
     NOTIFY = "/notify"
     STATUS = "/status"
     VERSION = "/version"
 
+
+_WAITED_FOR = (Quantise.BEAT.value, Quantise.BAR.value)
 
 QUESTIONS: dict[str, Question] = {question.value: question for question in Question}
 """By address."""
@@ -77,7 +85,7 @@ class Target:
     """What the address of a control means."""
 
     parameters: tuple[str, ...]
-    """Names that match: of parameters, or ``AT``."""
+    """Names that match: of parameters, or ``AT`` or ``ON``."""
     stream: Pattern | None
     """Matches ``stream_part`` of the streams that are meant; ``None`` for all."""
 
@@ -90,9 +98,9 @@ def target(address: str) -> Target:
     """
     parts = [Pattern(part) for part in address.split("/")[1:]]
     if len(parts) == 2 and parts[0].matches(ROOT):
-        return Target(parameters=tuple(name for name in PARAMETERS if parts[1].matches(name)), stream=None)
+        return Target(parameters=tuple(name for name in (*PARAMETERS, ON) if parts[1].matches(name)), stream=None)
     if len(parts) == 4 and parts[0].matches(ROOT) and parts[1].matches(SESSION):
-        names = tuple(name for name in (*PARAMETERS, AT) if parts[3].matches(name))
+        names = tuple(name for name in (*PARAMETERS, AT, ON) if parts[3].matches(name))
         return Target(parameters=names, stream=parts[2])
     return Target(parameters=(), stream=None)
 
@@ -142,6 +150,20 @@ def read_at(arguments: Sequence[Argument]) -> tuple[int, Change]:
     if sample is None or not 0 <= sample <= LAST_POSITION or not isinstance(name, str) or name not in PARAMETERS:
         raise BadParameter(f"expected a sample, a parameter and its value; parameters: {', '.join(PARAMETERS)}")
     return round(sample), read_change(PARAMETERS[name], arguments[2:])
+
+
+def read_on(arguments: Sequence[Argument]) -> tuple[Quantise, Change]:
+    """What is waited for and the change of ``/deepmusic/on``.
+
+    Raises:
+        BadParameter: They ask for nothing that can be.
+        BadName: No style can have the name.
+    """
+    waited_for = arguments[0] if arguments else None
+    name = arguments[1] if len(arguments) > 1 else None
+    if waited_for not in _WAITED_FOR or not isinstance(name, str) or name not in PARAMETERS:
+        raise BadParameter(f"expected beat or bar, a parameter and its value; parameters: {', '.join(PARAMETERS)}")
+    return Quantise(waited_for), read_change(PARAMETERS[name], arguments[2:])
 
 
 def _number(argument: Argument) -> float | None:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 from deepmusic.transports.osc.gate import Peer
 from deepmusic.transports.osc.ports import LiveSession
+from deepmusic.transports.osc.stage import StageTold
 from deepmusic.transports.osc.watch import Told
 
 MAX_SUBSCRIBERS = 16
@@ -43,6 +44,8 @@ class Subscription:
         self.expires_s = expires_s
         self.told: dict[LiveSession, Told] = {}
         """By session; sessions that are over leave it."""
+        self.stage = StageTold()
+        """Of the beat and the set."""
 
 
 class Subscribers:
