@@ -19,6 +19,7 @@
     │   ├── ModelNotFound     no bundle of that name        NOT_FOUND           MODEL_NOT_FOUND
     │   ├── StyleNotFound     no style of that name         NOT_FOUND           STYLE_NOT_FOUND
     │   ├── AddressUnknown    (OSC) nothing is there        NOT_FOUND           ADDRESS_UNKNOWN
+    │   ├── DeviceNotFound    no sound card of that name    NOT_FOUND           DEVICE_NOT_FOUND
     │   ├── StyleExists       a style of that name exists   FAILED_PRECONDITION STYLE_EXISTS
     │   ├── AudioTooFast      more audio than credit        RESOURCE_EXHAUSTED  AUDIO_TOO_FAST
     │   ├── SlowConsumer      the answers are not read      RESOURCE_EXHAUSTED  SLOW_CONSUMER
@@ -32,6 +33,7 @@
     │   ├── StorageFull       the disk is full              RESOURCE_EXHAUSTED  STORAGE_FULL
     │   ├── ShuttingDown      no new work is taken          UNAVAILABLE         SHUTTING_DOWN
     │   ├── PortInUse         the address is taken          UNAVAILABLE         PORT_IN_USE
+    │   ├── DeviceUnavailable no sound from the sound card  UNAVAILABLE         DEVICE_UNAVAILABLE
     │   └── ServerUnreachable (clients) nobody answers      UNAVAILABLE         SERVER_UNREACHABLE
     └── InternalError         our bug                       INTERNAL            INTERNAL_ERROR
         └── InferenceFailed   the model step raised         INTERNAL            INFERENCE_FAILED
@@ -194,6 +196,13 @@ class AddressUnknown(RequestError):
     reason = "ADDRESS_UNKNOWN"
 
 
+class DeviceNotFound(RequestError):
+    """No sound card or JACK client has this name."""
+
+    code = Code.NOT_FOUND
+    reason = "DEVICE_NOT_FOUND"
+
+
 class StyleExists(RequestError):
     """A style of this name is in the library already."""
 
@@ -280,6 +289,13 @@ class PortInUse(CapacityError):
 
     code = Code.UNAVAILABLE
     reason = "PORT_IN_USE"
+
+
+class DeviceUnavailable(CapacityError):
+    """A sound card cannot be opened, or its library is not installed."""
+
+    code = Code.UNAVAILABLE
+    reason = "DEVICE_UNAVAILABLE"
 
 
 class ServerUnreachable(CapacityError):

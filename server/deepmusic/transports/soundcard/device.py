@@ -1,0 +1,80 @@
+"""What every kind of device has in common, within the audio process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from deepmusic.transports.soundcard.exchange import Port
+from deepmusic.transports.soundcard.rings import Rings
+
+OnCycle = Callable[[Sequence[Port], Sequence[Port]], None]
+"""[device] Carries a cycle out: the ports of its inputs, the ports of its outputs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceWish:
+    """Which device, and how it is to be opened."""
+
+    input: str = ""
+    """As ``docs/live.md`` has it: ``jack``, ``jack:CLIENT``, ``clock``, or a number or name of PortAudio's; empty for
+    the JACK server if one runs, else PortAudio's default."""
+    output: str = ""
+    """The same; empty for the input's counterpart."""
+    n_channels: int = 0
+    """Channels of the stream, 1 to 8; 0 for two, or one where the device has no more."""
+    sample_rate_hz: int = 0
+    """Rate for PortAudio; 0 for the device's own. JACK and its clients share one rate."""
+    period_samples: int = 0
+    """Samples of a cycle for PortAudio; 0 for what suits the device. JACK's clients share one."""
+    client_name: str = "deepmusic"
+    """Name as a JACK client."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFacts:
+    """What a device turned out to be, once it is open."""
+
+    name: str
+    """For people."""
+    sample_rate_hz: int
+    """Its rate."""
+    n_channels: int
+    """Channels of the stream."""
+    period_samples: int
+    """Samples of a cycle; 0 where that is known only when it runs."""
+
+
+class OpenDevice(Protocol):
+    """A device that is open and does not run yet."""
+
+    @property
+    def facts(self) -> DeviceFacts:
+        """What it is."""
+        ...
+
+    def start(self, on_cycle: OnCycle, rings: Rings) -> None:
+        """Runs it: from now on ``on_cycle`` is called on a thread of the device."""
+        ...
+
+    def close(self) -> None:
+        """Stops it and gives it back."""
+        ...
+
+
+class DeviceOpener(Protocol):
+    """Opens a kind of device."""
+
+    def __call__(self, wish: DeviceWish, on_gone: Callable[[], None]) -> OpenDevice:
+        """Opens a device.
+
+        Args:
+            wish: Which.
+            on_gone: [device] Called when it has vanished.
+
+        Raises:
+            DeviceNotFound: There is none of that name.
+            DeviceUnavailable: It cannot be opened.
+        """
+        ...

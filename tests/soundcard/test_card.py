@@ -1,0 +1,136 @@
+"""A sound card from the live process's side: a real audio process, with the clock as its device."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from deepmusic.audio import Audio
+from deepmusic.errors import BadConfig, DeepmusicError, DeviceNotFound, DeviceUnavailable
+from deepmusic.transports.soundcard.card import CardTerms, SoundCard
+from deepmusic.transports.soundcard.clock_device import PERIOD_SAMPLES
+from deepmusic.transports.soundcard.cycle import Cycle
+from deepmusic.transports.soundcard.device import DeviceFacts, DeviceWish
+
+PATIENCE_S = 20.0
+"""Only a hang takes as long."""
+
+
+class Listener:
+    """Answers every block with itself, and keeps what it hears."""
+
+    def __init__(self, cushion_samples: int = 4 * PERIOD_SAMPLES) -> None:
+        self.terms = CardTerms(latency_samples=0, cushion_samples=cushion_samples)
+        self.card: SoundCard | None = None
+        self.facts: list[DeviceFacts] = []
+        self.cycles: list[Cycle] = []
+        self.blocks: list[Audio] = []
+        self.errors: list[DeepmusicError] = []
+        self.wanted = 0
+        self.has_wanted = threading.Event()
+
+    def opened(self, facts: DeviceFacts) -> CardTerms:
+        self.facts.append(facts)
+        return self.terms
+
+    def take(self, block: Audio, cycle: Cycle) -> None:
+        self.cycles.append(cycle)
+        self.blocks.append(block)
+        assert self.card is not None
+        self.card.play(block, cycle.first_sample)
+        if len(self.cycles) >= self.wanted:
+            self.has_wanted.set()
+
+    def gone(self, error: DeepmusicError) -> None:
+        self.errors.append(error)
+
+    def wait_for_cycles(self, n_more: int) -> None:
+        self.has_wanted.clear()
+        self.wanted = len(self.cycles) + n_more
+        assert self.has_wanted.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    listener = Listener()
+    listener.card = SoundCard(DeviceWish(input="clock", n_channels=2), listener)
+    listener.card.start()
+    yield listener
+    listener.card.stop()
+
+
+def pid_of(card: SoundCard) -> int:
+    assert card._process is not None
+    return card._process.pid
+
+
+def test_blocks_come_in_order_without_gaps_and_what_they_are_told_is_what_the_device_is(listener: Listener):
+    listener.wait_for_cycles(50)
+    assert listener.facts == [DeviceFacts(name="clock", sample_rate_hz=48000, n_channels=2, period_samples=256)]
+    cycles = listener.cycles[:50]
+    assert [cycle.first_sample for cycle in cycles] == [index * PERIOD_SAMPLES for index in range(50)]
+    assert all(block.shape == (2, PERIOD_SAMPLES) for block in listener.blocks)
+    assert all(earlier.began_ns < later.began_ns for earlier, later in itertools.pairwise(cycles))
+    np.testing.assert_array_equal(listener.blocks[0], listener.blocks[8])  # the clock repeats its noise
+
+
+def test_an_audio_process_that_dies_is_replaced_and_the_stream_goes_on_where_it_was(listener: Listener):
+    assert listener.card is not None
+    listener.wait_for_cycles(5)
+    os.kill(pid_of(listener.card), 9)
+    n_before = len(listener.facts)
+    while len(listener.facts) == n_before:
+        listener.wait_for_cycles(1)
+    listener.wait_for_cycles(5)
+    assert listener.errors
+    firsts = [cycle.first_sample for cycle in listener.cycles]
+    assert firsts == [index * PERIOD_SAMPLES for index in range(len(firsts))]
+
+
+def test_cycles_longer_than_the_cushion_make_the_device_open_anew():
+    listener = Listener(cushion_samples=PERIOD_SAMPLES - 1)
+    listener.card = SoundCard(DeviceWish(input="clock"), listener)
+    listener.card.start()
+    listener.wait_for_cycles(1)
+    listener.terms = CardTerms(latency_samples=0, cushion_samples=PERIOD_SAMPLES)
+    listener.wait_for_cycles(20)
+    listener.card.stop()
+    assert len(listener.facts) >= 2
+
+
+def test_after_the_end_no_process_and_no_memory_are_left(listener: Listener):
+    assert listener.card is not None
+    listener.wait_for_cycles(1)
+    process, path = listener.card._process, listener.card._rings.path
+    assert process is not None
+    assert path.exists()
+    listener.card.stop()
+    assert process.returncode == 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("wish", "error", "words"),
+    [
+        (DeviceWish(input="jack", output="0"), BadConfig, "of one kind"),
+        (DeviceWish(input="no such card"), (DeviceNotFound, DeviceUnavailable), "--list|libportaudio2"),
+    ],
+)
+def test_a_device_that_cannot_be_opened_is_refused_in_our_words(
+    wish: DeviceWish, error: type[DeepmusicError], words: str
+):
+    card = SoundCard(wish, Listener())
+    with pytest.raises(error, match=words):
+        card.start()
+    assert not card._rings.path.exists()
+
+
+def test_without_a_jack_server_one_is_asked_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "a-server-that-nobody-has-started")
+    with pytest.raises(DeviceUnavailable, match=r"start jackd|apt-get install jackd2"):
+        SoundCard(DeviceWish(input="jack"), Listener()).start()
