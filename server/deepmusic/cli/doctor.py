@@ -22,7 +22,7 @@ from deepmusic.errors import DeepmusicError
 PORTS = ((50051, "gRPC"), (8080, "HTTP"), (9000, "OSC"))
 """Where `deepmusic serve` listens by default."""
 
-NEEDED_PACKAGES = ("numpy", "soundfile", "soxr", "grpcio", "protobuf", "platformdirs", "python-osc", "tqdm")
+NEEDED_PACKAGES = ("numpy", "soundfile", "soxr", "grpcio", "protobuf", "platformdirs", "python-osc", "rich", "tqdm")
 RUNTIME_PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 """Two wheels of the same module: the one that was installed later overwrites files of the other."""
 
@@ -91,6 +91,7 @@ def examine() -> Iterator[Finding]:
         ("bundles", _bundles),
         ("styles", _styles),
         ("ports", _ports),
+        ("sound", _sound),
         ("disk", _disk),
     )
     for topic, check in checks:
@@ -208,6 +209,24 @@ def _ports() -> Iterator[Finding]:
                 yield Finding(topic=f"port {port}", state=State.NOTE, found=f"taken ({name}'s default)", mend=mend)
             else:
                 yield Finding(topic=f"port {port}", state=State.OK, found=f"free for {name}")
+
+
+def _sound() -> Iterator[Finding]:
+    from deepmusic.transports.soundcard.listing import list_devices
+
+    try:
+        listing = list_devices()
+    except DeepmusicError as error:
+        yield Finding(topic="devices", state=State.NOTE, found=error.message, mend="only needed for deepmusic live")
+        return
+    for device in listing.devices:
+        found = f"{device.name}: {device.n_inputs} in, {device.n_outputs} out, {device.sample_rate_hz} Hz, {device.api}"
+        yield Finding(topic=f"device {device.choice}", state=State.OK, found=found)
+    for note in listing.notes:
+        yield Finding(topic="devices", state=State.NOTE, found=note.partition(";")[0], mend=note.partition("; ")[2])
+    if not listing.devices:
+        mend = "only for deepmusic live: plug a sound card in, or start jackd"
+        yield Finding(topic="devices", state=State.NOTE, found="no sound card and no JACK server", mend=mend)
 
 
 def _disk() -> Iterator[Finding]:

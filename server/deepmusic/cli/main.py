@@ -54,6 +54,7 @@ VERBS = {
     "serve": VerbEntry(module="deepmusic.cli.serve", summary="serve live streams over gRPC"),
     "remix": VerbEntry(module="deepmusic.cli.remix", summary="play one recording in the sound of another, to a file"),
     "stream": VerbEntry(module="deepmusic.cli.stream", summary="send a file through a server"),
+    "live": VerbEntry(module="deepmusic.cli.live", summary="play through the sound card or JACK"),
     "styles": VerbEntry(module="deepmusic.cli.styles", summary="add, list, show and remove styles"),
     "models": VerbEntry(module="deepmusic.cli.models", summary="list, show and verify bundles"),
     "bench": VerbEntry(module="deepmusic.cli.bench", summary="measure what this machine can do"),

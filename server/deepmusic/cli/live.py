@@ -1,0 +1,235 @@
+"""``deepmusic live``: the sound card or JACK, styled, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepmusic.cli.bundle_options import add_bundle_options
+from deepmusic.errors import RequestError
+
+if TYPE_CHECKING:
+    from deepmusic.app.live import LiveRig, LiveStatus
+    from deepmusic.cli.live_view import Show
+
+Subparsers = argparse._SubParsersAction  # pyright: ignore[reportPrivateUsage]  # argparse has no public name for it
+
+LOOK_S = 0.1
+"""Between two looks of the terminal."""
+
+SWITCH_S = 0.0005
+"""How long one of this process's threads may keep the others waiting for the interpreter; Python's own 5 ms are two
+cycles of 128 samples at 48 kHz."""
+
+
+def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    """Adds the verb and its flags."""
+    parser = subparsers.add_parser(
+        "live",
+        help="play through the sound card or JACK",
+        description="Plays what comes in at the sound card or from JACK in the sound of a style, until Ctrl-C.",
+    )
+    parser.add_argument("--list", action="store_true", help="list the devices, and end")
+    parser.add_argument(
+        "--input",
+        metavar="DEV",
+        default="",
+        help="jack, jack:CLIENT, jack: (connect nothing), or a number or name of --list (default: JACK if it runs)",
+    )
+    parser.add_argument("--output", metavar="DEV", default="", help="the same (default: the input's counterpart)")
+    parser.add_argument("--style", metavar="NAME|FILE", help="a style, or a recording to learn one from")
+    parser.add_argument("--strength", metavar="0..1", type=float, help="how much of the style is heard (default 1)")
+    parser.add_argument(
+        "--channels", metavar="N", type=int, default=0, help="channels (default: 2, or 1 of a mono card)"
+    )
+    parser.add_argument(
+        "--rate", metavar="HZ", type=int, default=0, help="rate (default: the card's; JACK has its own)"
+    )
+    parser.add_argument("--period", metavar="N", type=int, default=0, help="samples of a cycle (JACK has its own)")
+    parser.add_argument(
+        "--cushion", metavar="MS", type=float, help="time for computing, added to the latency (default: the profile's)"
+    )
+    parser.add_argument("--name", default="live", help="name of the stream for OSC, and of the JACK client")
+    parser.add_argument("--osc", metavar="HOST:PORT", help="address of OSC, or off (default 127.0.0.1:9000)")
+    parser.add_argument(
+        "--osc-network", metavar="NETWORK", action="append", default=[], help="network that may send OSC; repeatable"
+    )
+    parser.add_argument("--styles", metavar="FOLDER", type=Path, help="folder of the styles")
+    parser.add_argument("--seconds", metavar="S", type=float, help="end after so long")
+    parser.add_argument("--json", action="store_true", help="print one JSON line when it runs and one when it ends")
+    add_bundle_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plays; returns 0 after a stop that was asked for.
+
+    Raises:
+        DeepmusicError: The device, the style or the bundle is not to be had.
+    """
+    if args.list:
+        return _list(as_json=args.json)
+    if args.style is None:
+        raise RequestError("expected --style NAME or --style FILE, got none; deepmusic styles list shows yours")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, in our words
+    sys.setswitchinterval(SWITCH_S)
+    asyncio.run(_play(args))
+    return 0
+
+
+def _take_realtime() -> None:
+    from deepmusic.transports.soundcard.priority import LIVE_PRIORITY, take_realtime
+
+    if not take_realtime(LIVE_PRIORITY):
+        print("note: without real-time scheduling; docs/live.md says how to allow it", file=sys.stderr)
+
+
+def _list(*, as_json: bool) -> int:
+    from deepmusic.transports.soundcard.listing import list_devices
+
+    listing = list_devices()
+    for note in listing.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if as_json:
+        print(json.dumps([asdict(device) for device in listing.devices]))
+        return 0
+    rows = [("--input", "in", "out", "rate", "through", "name")]
+    rows += [
+        (
+            d.choice,
+            str(d.n_inputs),
+            str(d.n_outputs),
+            str(d.sample_rate_hz),
+            d.api,
+            d.name + " (default)" * d.is_default,
+        )
+        for d in listing.devices
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+async def _play(args: argparse.Namespace) -> None:
+    from deepmusic.app.live import DEFAULT_CUSHION_S, LiveRig
+    from deepmusic.app.live_osc import LiveOsc
+    from deepmusic.app.live_stream import LocalStream, StreamWish
+    from deepmusic.cli.live_view import live_view
+    from deepmusic.config import ServerConfig
+    from deepmusic.session.config import Setting
+    from deepmusic.transports.soundcard.device import DeviceWish
+
+    config = ServerConfig().changed(
+        {"osc_networks": args.osc_network}
+        | ({} if args.osc is None else {"osc": "" if args.osc == "off" else args.osc})
+    )
+    wish = DeviceWish(
+        input=args.input,
+        output=args.output,
+        n_channels=args.channels,
+        sample_rate_hz=args.rate,
+        period_samples=args.period,
+        client_name=args.name,
+    )
+    stream_wish = StreamWish(
+        style=args.style,
+        bundle=args.bundle,
+        settings=() if args.strength is None else (Setting(name="strength", value=args.strength),),
+        name=args.name,
+    )
+    make_stream = partial(LocalStream, stream_wish, device=args.device, precision=args.precision, styles=args.styles)
+    cushion_s = DEFAULT_CUSHION_S if args.cushion is None else args.cushion / 1000.0
+    rig = await asyncio.to_thread(LiveRig, wish, make_stream, cushion_s=cushion_s)
+    _take_realtime()  # not before all is loaded: another set may be playing
+    osc = LiveOsc(rig.stream, rig.stream.styles, config)
+    stopping = asyncio.Event()
+    _stop_on_signals(stopping)
+    try:
+        await rig.start()
+        osc_address = await osc.start()
+        for note in (*rig.stream.notes, *osc.notes):
+            print(f"note: {note}", file=sys.stderr)
+        _report(rig, osc_address, as_json=args.json)
+        with live_view(osc_address) as show:
+            await _watch(rig, show, stopping, args.seconds)
+    finally:
+        await osc.stop()
+        await rig.stop()
+    _sum_up(rig.status(), as_json=args.json)
+
+
+async def _watch(rig: LiveRig, show: Show, stopping: asyncio.Event, seconds: float | None) -> None:
+    """Shows how it goes until it is to stop."""
+    ends_s = None if seconds is None else asyncio.get_running_loop().time() + seconds
+    while not stopping.is_set() and (ends_s is None or asyncio.get_running_loop().time() < ends_s):
+        show(rig.status())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), LOOK_S)
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stopping.set)
+        except NotImplementedError:  # Windows
+
+            def stop(number: int, frame: object) -> None:
+                loop.call_soon_threadsafe(stopping.set)
+
+            signal.signal(number, stop)
+
+
+def _report(rig: LiveRig, osc: str, *, as_json: bool) -> None:
+    status = rig.status()
+    device, latency, facts = status.device, status.latency, rig.stream.facts
+    milliseconds = 1000.0 * latency.total / device.sample_rate_hz
+    print(
+        f"{device.name}: {device.n_channels} channels at {device.sample_rate_hz} Hz, latency {milliseconds:.1f} ms "
+        f"(device {latency.device_input} + stream {latency.stream} + cushion {latency.cushion} + device "
+        f"{latency.device_output} samples); bundle {facts.bundle} ({facts.precision} on {facts.provider})"
+        + (f"; OSC at {osc}" if osc else ""),
+        file=sys.stderr,
+    )
+    if as_json:
+        line: dict[str, Any] = {
+            "ready": True,
+            "device": asdict(device),
+            "latency_samples": asdict(latency),
+            "bundle": facts.bundle,
+            "osc": osc,
+        }
+        print(json.dumps(line), flush=True)
+
+
+def _sum_up(status: LiveStatus, *, as_json: bool) -> None:
+    stats = status.stats
+    print(
+        f"played {status.seconds:.0f} s: {stats.late_steps} late steps, {stats.failed_steps} failed, "
+        f"{status.n_starved} of {status.n_cycles} cycles had no answer in time, {status.n_xruns} xruns of the device",
+        file=sys.stderr,
+    )
+    if as_json:
+        line: dict[str, Any] = {
+            "seconds": round(status.seconds, 3),
+            "cycles": status.n_cycles,
+            "starved_cycles": status.n_starved,
+            "xruns": status.n_xruns,
+            "vanished": status.n_vanished,
+            "answer_p50_ms": round(1000.0 * status.answers.p50_s, 2),
+            "answer_p99_ms": round(1000.0 * status.answers.p99_s, 2),
+            "answer_longest_ms": round(1000.0 * status.answers.longest_s, 2),
+            "longest_turn_ms": round(1000.0 * status.longest_turn_s, 3),
+            **asdict(stats),
+        }
+        print(json.dumps(line), flush=True)
