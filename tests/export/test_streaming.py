@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from deepmusic_export.nets.streaming import (
-    CausalConv2d,
     RunningNorm,
     StepWeights,
+    StreamConv2d,
     pool_bands,
     pool_both,
     step_weights,
@@ -96,7 +96,7 @@ def streamed(net: TransferNet, bands: Tensor, style: Tensor, bounds: list[int], 
 @given(bounds=splits)
 def test_a_convolution_in_pieces_equals_the_whole(bounds: list[int]) -> None:
     torch.manual_seed(1)
-    conv = CausalConv2d(2, 3, 8)
+    conv = StreamConv2d(2, 3, 8)
     x = torch.randn(2, 2, N_STEPS, 8)
     cache = torch.zeros(2, *conv.cache_shape)
     with torch.no_grad():

@@ -13,6 +13,7 @@ import torch
 from deepmusic.dsp.gains import BandLayout
 from deepmusic_export.band_corpus import BandCorpus
 from deepmusic_export.data import Corpus
+from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.transfer import TransferConfig
 from deepmusic_export.training.schedule import set_learning_rate
 from deepmusic_export.training.transfer import (
@@ -145,6 +146,36 @@ def test_bfloat16_convolutions_give_nearly_the_distance_of_float32(folder: Path)
     ]
     assert totals[1].total().item() == pytest.approx(totals[0].total().item(), rel=0.02)
     assert totals[1].total().item() != totals[0].total().item()
+
+
+def test_a_segment_network_starts_from_a_stream_and_keeps_its_style_encoder(
+    folder: Path, tmp_path: Path, trained: tuple[TransferTrainer, Path, list[float]]
+) -> None:
+    network = dataclasses.replace(RECIPE.network, segment=SegmentPlan())
+    recipe = dataclasses.replace(RECIPE, network=network, is_style_held=True, crop_samples=49152)
+    trainer = TransferTrainer(recipe, Corpus(folder), Corpus(folder))
+    trainer.start_from(trained[1])
+    batch = BandCorpus(Corpus(folder), trainer.layout).batch(np.random.default_rng(0), 2, recipe.crop_frames)
+    totals = [trainer.train_on_bands(batch).total().item() for _ in range(8)]
+    audio = trainer.train_on_audio(trainer.corpus.batch(np.random.default_rng(0), 2, recipe.crop_samples))
+    assert np.isfinite([*totals, audio.total().item()]).all()
+    assert totals[-1] < totals[0]
+    trainer.save(tmp_path / "studio.pt")
+    system, data = load_system(tmp_path / "studio.pt")
+    assert recipe_from_dict(data["recipe"]).network == network
+    stream, _ = load_system(trained[1])
+    for name, value in system.style.state_dict().items():
+        assert torch.equal(value, stream.style.state_dict()[name]), name
+    assert system.transfer.head.conv.weight[:, :, -1].abs().max() > 0  # what follows has begun to count
+
+
+def test_a_stream_does_not_start_from_a_segment_network(
+    synth_corpus: Path, tmp_path: Path, trained: tuple[TransferTrainer, Path, list[float]]
+) -> None:
+    network = dataclasses.replace(RECIPE.network, segment=SegmentPlan())
+    TransferTrainer(dataclasses.replace(RECIPE, network=network), Corpus(synth_corpus), None).save(tmp_path / "s.pt")
+    with pytest.raises(ValueError, match="the same kind"):
+        TransferTrainer(RECIPE, Corpus(synth_corpus), None).start_from(tmp_path / "s.pt")
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_fiftieth(synth_corpus: Path) -> None:

@@ -17,6 +17,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint; an old one is gone on with")
     parser.add_argument("--validation", type=existing_folder, help="held-out corpus to watch while training")
     parser.add_argument("--minutes", type=float, default=90.0, help="time budget (default 90)")
+    parser.add_argument(
+        "--kind",
+        choices=("stream", "segment"),
+        default="stream",
+        help="segment: hears what follows, and is a second late (default stream)",
+    )
     parser.add_argument("--width", type=int, default=16, help="channels of conv1; VGG19 has 64 (default 16)")
     parser.add_argument("--batch", type=int, default=8, help="examples a step (default 8)")
     parser.add_argument(
@@ -30,7 +36,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         dest="start",
         type=existing_file,
         metavar="CHECKPOINT",
-        help="start from the networks of another run, of the same width",
+        help="start from the networks of another run, of the same width; a segment's may start from a stream's",
+    )
+    parser.add_argument(
+        "--hold-style", action="store_true", help="keep the style encoder of --from, so that bundles share its file"
     )
     parser.add_argument(
         "--teacher",
@@ -49,7 +58,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Trains until the time budget is spent."""
+    if args.hold_style and args.start is None:
+        raise ValueError("expected --from beside --hold-style: a fresh style encoder has learnt nothing yet")
     from deepmusic_export.data import Corpus
+    from deepmusic_export.nets.segment_plan import SegmentPlan
     from deepmusic_export.nets.transfer import TransferConfig
     from deepmusic_export.training.distillation import Teacher
     from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer
@@ -57,12 +69,13 @@ def run(args: argparse.Namespace) -> int:
     teacher = None if args.teacher is None else Teacher.load(args.teacher, args.device)
     network = TransferConfig() if teacher is None else teacher.recipe.network
     recipe = TransferRecipe(
-        network=replace(network, width=args.width),
+        network=replace(network, width=args.width, segment=SegmentPlan() if args.kind == "segment" else None),
         style_width=args.width if teacher is None else teacher.recipe.style_width,
         minutes=args.minutes,
         band_share=args.band_share,
         batch_size=args.batch,
         learning_rate=args.learning_rate,
+        is_style_held=args.hold_style,
         is_mixed=args.mixed,
         seed=args.seed,
     )

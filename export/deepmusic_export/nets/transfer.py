@@ -1,4 +1,4 @@
-"""The transfer network: causal VGG19 encoder, AdaIN with running statistics, decoder, gains for the excitation bank."""
+"""The transfer network: VGG19 encoder, AdaIN with running statistics, decoder, gains for the excitation bank."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepmusic_export.nets.levels import FEATURE_SPAN_DB, compress, frequency_ramp
+from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.streaming import (
-    CausalConv2d,
     RunningNorm,
     StepWeights,
+    StreamConv2d,
     flat_size,
     pool_bands,
     pool_both,
@@ -50,10 +51,17 @@ class TransferConfig:
     """Rank of the modulation: the style vector is brought to this size before each layer takes its own from it."""
     time_constant_s: float = 1.5
     """Time constant of the running statistics."""
+    segment: SegmentPlan | None = None
+    """How a segment network goes through time; None for a stream, which looks back only."""
 
     def __post_init__(self) -> None:
         if self.n_bands % 24:
             raise ValueError(f"expected n_bands to be a multiple of 24 (three pools, three strips), got {self.n_bands}")
+
+    @property
+    def look_ahead_frames(self) -> int:
+        """Frames that gains are given late, since the network hears what follows them."""
+        return 0 if self.segment is None else self.segment.look_ahead_frames
 
     @property
     def n_style(self) -> int:
@@ -62,11 +70,11 @@ class TransferConfig:
 
 
 class ConvUnit(nn.Module):
-    """Causal convolution, batch normalisation (folded at export), optional modulation by the style, ReLU."""
+    """Convolution, batch normalisation (folded at export), optional modulation by the style, ReLU."""
 
-    def __init__(self, n_in: int, n_out: int, n_bands: int, n_modulation: int = 0) -> None:
+    def __init__(self, n_in: int, n_out: int, n_bands: int, look_ahead: int = 0, n_modulation: int = 0) -> None:
         super().__init__()
-        self.conv = CausalConv2d(n_in, n_out, n_bands)
+        self.conv = StreamConv2d(n_in, n_out, n_bands, look_ahead)
         self.norm = nn.BatchNorm2d(n_out)
         self.modulation = nn.Linear(n_modulation, 2 * n_out) if n_modulation else None
         if self.modulation is not None:
@@ -103,9 +111,12 @@ class AdaIN(nn.Module):
 class TransferNet(nn.Module):
     """Band magnitudes and a style vector in, gains in dB out; all state is passed in and handed back.
 
-    The encoder has VGG19's layers conv1_1 to conv4_1 (Simonyan & Zisserman 2015), causal over time. Pools 1 and 2
-    halve frames and bands inside a step, pool 3 halves bands. AdaIN works at relu4_1 and on the skips from
-    relu3_1 and relu2_1.
+    The encoder has VGG19's layers conv1_1 to conv4_1 (Simonyan & Zisserman 2015). Pools 1 and 2 halve frames and bands
+    inside a step, pool 3 halves bands. AdaIN works at relu4_1 and on the skips from relu3_1 and relu2_1.
+
+    A stream's network looks back in time only. A segment's has a tap for the next frame in every convolution, which
+    makes 45 frames ahead, and its statistics are read `look_ahead_frames` later than the frames that they normalise.
+    What it hands back is as of before the look-ahead: the next call hears those frames again.
 
     The packed state (batch, n_state) holds, in this order: the count of the statistics, the running level in dB, the
     running mean of the content's features, the moments of each AdaIN, the content's features in the last steps, the
@@ -116,26 +127,27 @@ class TransferNet(nn.Module):
         super().__init__()
         self.config = config
         w, b, m = config.width, config.n_bands, config.n_modulation
-        n_inputs = 10
+        n_inputs, a = 10, config.look_ahead_frames
         encoder = [
-            (n_inputs, w, b), (w, w, b),
-            (w, 2 * w, b // 2), (2 * w, 2 * w, b // 2),
-            (2 * w, 4 * w, b // 4), (4 * w, 4 * w, b // 4), (4 * w, 4 * w, b // 4), (4 * w, 4 * w, b // 4),
-            (4 * w, 8 * w, b // 8),
+            (n_inputs, w, b, a), (w, w, b, a),
+            (w, 2 * w, b // 2, a // 2), (2 * w, 2 * w, b // 2, a // 2),
+            (2 * w, 4 * w, b // 4, a // 4), (4 * w, 4 * w, b // 4, a // 4),
+            (4 * w, 4 * w, b // 4, a // 4), (4 * w, 4 * w, b // 4, a // 4),
+            (4 * w, 8 * w, b // 8, a // 4),
         ]  # fmt: skip
         self.encoder = nn.ModuleList(ConvUnit(*shape) for shape in encoder)
         decoder = [
-            (8 * w, 4 * w, b // 8),
-            (8 * w, 4 * w, b // 4), (4 * w, 2 * w, b // 4),
-            (4 * w, 2 * w, b // 2), (2 * w, w, b // 2),
-            (2 * w + n_inputs, w, b), (w, w, b),
+            (8 * w, 4 * w, b // 8, a // 4),
+            (8 * w, 4 * w, b // 4, a // 4), (4 * w, 2 * w, b // 4, a // 4),
+            (4 * w, 2 * w, b // 2, a // 2), (2 * w, w, b // 2, a // 2),
+            (2 * w + n_inputs, w, b, a), (w, w, b, a),
         ]  # fmt: skip
         self.decoder = nn.ModuleList(ConvUnit(*shape, m) for shape in decoder)
         self.adain4 = AdaIN(8 * w, 1, m)
         self.adain3 = AdaIN(4 * w, 1, m)
         self.adain2 = AdaIN(2 * w, 2, m)
         self.project = nn.Sequential(nn.Linear(config.n_style, m), nn.ReLU())
-        self.head = CausalConv2d(w, 4, b)
+        self.head = StreamConv2d(w, 4, b, a)
         nn.init.normal_(self.head.conv.weight, std=0.01)
         nn.init.zeros_(self.head.conv.bias)
         self.equaliser = nn.Parameter(torch.tensor([0.7, 0.3, 0.3, 0.5]))
@@ -146,7 +158,12 @@ class TransferNet(nn.Module):
         self.register_buffer("gain_high", torch.tensor(GAIN_HIGH_DB).view(1, 4, 1, 1), persistent=False)
 
     @property
-    def convolutions(self) -> list[CausalConv2d]:
+    def step_frames(self) -> int:
+        """Frames of the shortest call."""
+        return STEP_FRAMES
+
+    @property
+    def convolutions(self) -> list[StreamConv2d]:
         """Every convolution with a cache, in the order of the packed state."""
         units = [*self.encoder, *self.decoder]
         return [unit.conv for unit in units] + [self.head]
@@ -172,23 +189,25 @@ class TransferNet(nn.Module):
         """Runs one or more steps.
 
         Args:
-            bands: Band magnitudes (batch, frames, 3, bands) of content, odd, even; frames a multiple of 4.
+            bands: Band magnitudes (batch, frames, 3, bands) of content, odd, even; frames a multiple of 4, and more
+                than the look-ahead.
             style: Style vectors (batch, n_style).
             freeze: (batch, 1); 1 holds the running statistics.
             state: Packed state (batch, n_state).
 
         Returns:
-            Gains in dB (batch, frames, 4, bands) for content, odd, even and noise, and the packed state after the call.
+            Gains in dB (batch, frames, 4, bands) for content, odd, even and noise, and the packed state before the
+            look-ahead. The gains in the look-ahead lack what is to follow; the next call gives better ones.
         """
         parts = list(torch.split(state, self.state_sizes, dim=1))
         count, level_before, profile_before, moments4, moments3, moments2, recent, *caches = parts
-        steps, count, level = self._levels(bands, freeze, count, level_before)
+        steps, count, level, level_after = self._levels(bands, freeze, count, level_before)
         relative = bands * torch.pow(10.0, level * (-1 / 20))[:, :, None, None]
         features = compress(relative)
         per_step = features[:, :, 0].unflatten(1, (-1, STEP_FRAMES)).mean(2)
-        content_profile = steps.average(per_step, profile_before)
-        profile = content_profile[:, -1]
-        content_profile = _every_frame(content_profile)
+        running_profile = steps.average(per_step, profile_before)
+        profile = steps.after(running_profile)
+        content_profile = _every_frame(steps.heard(running_profile))
         recent_means, recent = self._recent_means(per_step, recent)
         style_profile = style[:, : 3 * self.config.n_bands].reshape(-1, 3, 1, self.config.n_bands)
         inputs = torch.cat(
@@ -232,13 +251,13 @@ class TransferNet(nn.Module):
         equaliser_db = (style_profile[:, :1] - content_profile) * FEATURE_SPAN_DB
         gain = GAIN_SLOPE_DB * x + self.gain_centre + self.equaliser.view(1, 4, 1, 1) * equaliser_db
         gain = torch.maximum(torch.minimum(gain, self.gain_high), self.gain_low)
-        state_out = torch.cat([count, level[:, -1:], profile, moments4, moments3, moments2, recent, *fresh], dim=1)
+        state_out = torch.cat([count, level_after, profile, moments4, moments3, moments2, recent, *fresh], dim=1)
         return gain.transpose(1, 2), state_out
 
     def _levels(
         self, bands: Tensor, freeze: Tensor, count: Tensor, before: Tensor
-    ) -> tuple[StepWeights, Tensor, Tensor]:
-        """Gate, weights and running level: level is (batch, frames) in dB."""
+    ) -> tuple[StepWeights, Tensor, Tensor, Tensor]:
+        """Weights, count after the call, level in dB that every frame knows (batch, frames) and after the call."""
         batch, frames = bands.shape[:2]
         n_steps = frames // STEP_FRAMES
         power = bands[:, :, 0].square().sum(-1).reshape(batch, n_steps, STEP_FRAMES).mean(-1)
@@ -246,9 +265,9 @@ class TransferNet(nn.Module):
         power_db = torch.log(torch.clamp(power, min=1e-12)) * (10.0 / math.log(10.0))
         gate = (power_db > HOLD_DBFS).to(bands.dtype) * (1 - freeze)
         limit = time_constant_steps(self.config.time_constant_s)
-        steps, count = step_weights(gate, count, limit)
-        level = _every_frame(steps.average(power_db[..., None], before))
-        return steps, count, level[:, 0, :, 0]
+        steps, count = step_weights(gate, count, limit, self.config.look_ahead_frames // STEP_FRAMES)
+        running = steps.average(power_db[..., None], before)
+        return steps, count, _every_frame(steps.heard(running))[:, 0, :, 0], steps.after(running)
 
     def _recent_means(self, per_step: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """Means of the content's features over the last steps: (batch, 2, frames, bands), and what the next call needs.
@@ -262,7 +281,8 @@ class TransferNet(nn.Module):
             for length in (SHORT_STEPS, LONG_STEPS)
         ]
         spread = torch.cat([_every_frame(mean[:, 0]) for mean in means], dim=1)
-        return spread, known[:, n_steps:].flatten(1)
+        n_kept = n_steps - self.config.look_ahead_frames // STEP_FRAMES
+        return spread, known[:, n_kept : n_kept + LONG_STEPS - 1].flatten(1)
 
 
 def _every_frame(per_step: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +32,7 @@ from deepmusic_export.losses import (
     OracleDistance,
     OracleLoss,
 )
+from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.style_net import StyleNet
 from deepmusic_export.nets.transfer import STEP_FRAMES, TransferConfig, TransferNet
 from deepmusic_export.training.schedule import set_learning_rate
@@ -42,6 +43,9 @@ SMOOTHNESS = 0.02
 WARM_UP_FRAMES = 64
 #: The same in samples at 44.1 and 48 kHz.
 WARM_UP_SAMPLES = 256 * WARM_UP_FRAMES
+#: Frames at the crop's end that the loss of a segment network leaves out: its convolutions see 45 frames ahead, and the
+#: end of a crop is no end of a recording.
+CUT_FRAMES = 48
 #: Steps over which the learning rate rises to its full height.
 WARM_UP_STEPS = 60
 #: Steps from one line of the log to the next, and from one validation to the next.
@@ -65,6 +69,8 @@ class TransferRecipe:
     crop_samples: int = 118784
     """Length of a crop, a multiple of 1024."""
     learning_rate: float = 1.5e-3
+    is_style_held: bool = False
+    """Whether the style encoder stays as it starts: the profiles of one encoder then share its file."""
     is_mixed: bool = False
     """Whether convolutions are trained in bfloat16: twice the speed where the processor has it."""
     seed: int = 0
@@ -76,6 +82,11 @@ class TransferRecipe:
         """Frames of a crop in the first stage; at 44.1 and 48 kHz they are as long as `crop_samples`."""
         return self.crop_samples // 256
 
+    @property
+    def cut_frames(self) -> int:
+        """Frames at a crop's end that the loss leaves out."""
+        return 0 if self.network.segment is None else CUT_FRAMES
+
 
 class TransferSystem(nn.Module):
     """Style encoder and transfer network: audio in, audio out, as the runtime plays it."""
@@ -85,7 +96,16 @@ class TransferSystem(nn.Module):
         config = recipe.network
         self.style = StyleNet(config.n_bands, recipe.style_width, config.n_embedding)
         self.transfer = TransferNet(config)
-        self.is_mixed = recipe.is_mixed
+        self.is_mixed, self.is_style_held = recipe.is_mixed, recipe.is_style_held
+        if self.is_style_held:
+            self.style.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> TransferSystem:
+        """A style encoder that is held keeps the statistics of its normalisations too."""
+        super().train(mode)
+        if self.is_style_held:
+            self.style.eval()
+        return self
 
     def gains(self, content_bands: Tensor, style_bands: Tensor) -> Tensor:
         """Gains in dB for a whole crop from the initial state."""
@@ -191,7 +211,7 @@ class TransferTrainer:
         style_bands = _power(style / 2)
         gains = self.system.gains(_power(content[:, :, :3] / 2), style_bands)
         output = _power(content + gains).sum(2)
-        heard = (power[:, WARM_UP_FRAMES:] for power in (output, _power(oracle), _power(content[:, :, 0])))
+        heard = (self._judged(power) for power in (output, _power(oracle), _power(content[:, :, 0])))
         distance = self.band_loss(*heard)
         self._descend(distance.total() + SMOOTHNESS * _roughness(gains) + self._taught(content, style_bands, gains))
         return distance
@@ -262,15 +282,18 @@ class TransferTrainer:
     def start_from(self, path: Path) -> None:
         """Takes the averaged networks of another run's checkpoint as the start of this one.
 
+        A segment network may start from a stream's: it is that stream until it has learnt to look ahead.
+
         Raises:
             ValueError: Its networks have another size.
         """
         data = torch.load(path, map_location=self.device, weights_only=True)
         theirs, ours = recipe_from_dict(data["recipe"]), self.recipe
-        if (theirs.network, theirs.style_width) != (ours.network, ours.style_width):
+        fitting = (ours.network, replace(ours.network, segment=None))
+        if theirs.network not in fitting or theirs.style_width != ours.style_width:
             raise ValueError(
                 f"expected a checkpoint of the same size as this run, got {theirs.network} with a style encoder of "
-                f"width {theirs.style_width} in {path}; give this run --width {theirs.network.width}"
+                f"width {theirs.style_width} in {path}; give this run --width {theirs.network.width} and the same kind"
             )
         self.system.load_state_dict(data["average"])
         self.average.load_state_dict(data["average"])
@@ -285,7 +308,7 @@ class TransferTrainer:
         gains = system.gains(excitations.bands, style_bands)
         spectra = path.shape(excitations.spectra, gains)
         powers = [path.band_magnitudes(spectra).square(), excitations.bands[:, :, 0].square()]
-        loudness = self.loudness(*(power[:, WARM_UP_FRAMES:] for power in powers))
+        loudness = self.loudness(*(self._judged(power) for power in powers))
         regularity = LOUDNESS_WEIGHT * loudness + SMOOTHNESS * _roughness(gains)
         if self.teacher is not None:
             levels = 20.0 * torch.log10(path.band_magnitudes(excitations.spectra).transpose(1, 2))
@@ -293,9 +316,13 @@ class TransferTrainer:
         output = path.resynthesise(spectra)
         delay = path.geometry.n_synthesis - path.geometry.hop
         # `resynthesise` puts the sample of input position n at n - delay of its tail-less output: align both ends.
-        length = content.shape[1] - delay
+        length = content.shape[1] - delay - self.recipe.cut_frames * path.geometry.hop
         output, oracle = output[:, :length], oracle[:, :length]
         return loss(output[:, WARM_UP_SAMPLES:], oracle[:, WARM_UP_SAMPLES:]), regularity
+
+    def _judged(self, frames: Tensor) -> Tensor:
+        """The frames (batch, frames, ...) of a crop that the loss hears."""
+        return frames[:, WARM_UP_FRAMES : frames.shape[1] - self.recipe.cut_frames]
 
     def _path(self, sample_rate_hz: int) -> tuple[SignalPath, OracleLoss]:
         if sample_rate_hz not in self.paths:
@@ -352,6 +379,8 @@ def recipe_from_dict(data: dict[str, Any]) -> TransferRecipe:
     """
     network: dict[str, Any] = data["network"]
     known = {f.name for kind in (TransferRecipe, TransferConfig) for f in fields(kind)}
+    if (segment := network.get("segment")) is not None:
+        network = {**network, "segment": SegmentPlan(**segment)}
     if unknown := {*data, *network} - known:
         raise ValueError(
             f"expected a checkpoint of this version, got one with {', '.join(sorted(unknown))}; train it again"
