@@ -14,8 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import quantization
 from torch import nn
 
+from deepmusic_export.nets.segments import SegmentNet
 from deepmusic_export.nets.style_net import StyleNet
-from deepmusic_export.nets.transfer import STEP_FRAMES, ConvUnit, TransferNet
+from deepmusic_export.nets.transfer import ConvUnit, TransferNet
 
 #: ONNX operator set of every file that we write.
 OPSET = 18
@@ -50,11 +51,11 @@ def rounded(net: nn.Module) -> nn.Module:
     return net
 
 
-def export_transfer(net: TransferNet, path: Path) -> None:
-    """Writes the transfer graph for one step of four frames; `sessions` is the one free dimension."""
+def export_transfer(net: TransferNet | SegmentNet, path: Path) -> None:
+    """Writes the transfer graph for one step; `sessions` is the one free dimension."""
     sessions = 2
     inputs = (
-        torch.rand(sessions, STEP_FRAMES, 3, net.config.n_bands) * 0.1,
+        torch.rand(sessions, net.step_frames, 3, net.config.n_bands) * 0.1,
         torch.rand(sessions, net.config.n_style),
         torch.zeros(sessions, 1),
         net.initial_state().repeat(sessions, 1),

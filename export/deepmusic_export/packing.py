@@ -18,11 +18,12 @@ from deepmusic_export.bundle import write_bundle
 from deepmusic_export.data import Corpus
 from deepmusic_export.features import signal_path
 from deepmusic_export.graph import StepInputs, export_style, export_transfer, folded, halve, quantise, rounded
+from deepmusic_export.nets.segments import SegmentNet, as_played
 from deepmusic_export.nets.style_net import StyleNet
-from deepmusic_export.nets.transfer import STEP_FRAMES, TransferNet
+from deepmusic_export.nets.transfer import TransferNet
 
-#: Steps that the golden file holds at most: 1.4 s at 48 kHz.
-GOLDEN_STEPS = 64
+#: Frames that the golden file holds at most, 1.4 s at 48 kHz, but for segments, of which it holds three.
+GOLDEN_FRAMES, GOLDEN_SEGMENTS = 256, 3
 #: Steps of each clip that calibrate int8, spread over the clip.
 CALIBRATION_STEPS_A_CLIP = 24
 
@@ -61,9 +62,10 @@ def pack(transfer: TransferNet, style: StyleNet, corpus: Corpus, plan: PackingPl
     Returns:
         The manifest as the runtime reads it.
     """
-    transfer, style = folded(transfer), folded(style)
+    net, style = folded(transfer), folded(style)
     if plan.half:
-        transfer, style = rounded(transfer), rounded(style)
+        net, style = rounded(net), rounded(style)
+    transfer = as_played(net)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         export_transfer(transfer, work / "float.onnx")
@@ -87,7 +89,7 @@ def pack(transfer: TransferNet, style: StyleNet, corpus: Corpus, plan: PackingPl
 
 
 def calibration_steps(
-    graph: Path, transfer: TransferNet, style: StyleNet, corpus: Corpus, plan: PackingPlan, seed: int = 7
+    graph: Path, transfer: TransferNet | SegmentNet, style: StyleNet, corpus: Corpus, plan: PackingPlan, seed: int = 7
 ) -> Iterator[StepInputs]:
     """Inputs of real steps with the states that a stream has there; later steps of a clip count as much as its start.
 
@@ -97,11 +99,12 @@ def calibration_steps(
     rng = np.random.default_rng(seed)
     for _ in range(plan.calibration_clips):
         bands, vector = (value.numpy() for value in _example(style, corpus, plan.clip_samples, rng))
-        n_steps = bands.shape[1] // STEP_FRAMES
+        frames = transfer.step_frames
+        n_steps = bands.shape[1] // frames
         chosen = set(rng.choice(n_steps, size=min(CALIBRATION_STEPS_A_CLIP, n_steps), replace=False).tolist())
         state = transfer.initial_state().numpy()
         for step in range(n_steps):
-            part = np.ascontiguousarray(bands[:, STEP_FRAMES * step : STEP_FRAMES * (step + 1)])
+            part = np.ascontiguousarray(bands[:, frames * step : frames * (step + 1)])
             inputs = {"bands": part, "style": vector, "freeze": np.zeros((1, 1), np.float32), "state": state}
             if step in chosen:
                 yield inputs
@@ -120,48 +123,52 @@ def _example(
     return bands, vector
 
 
-def _golden(transfer: TransferNet, style: StyleNet, corpus: Corpus, plan: PackingPlan) -> dict[str, np.ndarray]:
+def _golden(
+    transfer: TransferNet | SegmentNet, style: StyleNet, corpus: Corpus, plan: PackingPlan
+) -> dict[str, np.ndarray]:
     bands, vector = _example(style, corpus, plan.clip_samples, np.random.default_rng(11))
-    n_steps = min(GOLDEN_STEPS, bands.shape[1] // STEP_FRAMES)
-    bands = bands[:, : n_steps * STEP_FRAMES]
+    wanted = max(GOLDEN_FRAMES // transfer.step_frames, GOLDEN_SEGMENTS)
+    n_steps = min(wanted, bands.shape[1] // transfer.step_frames)
+    steps = torch.split(bands[:, : n_steps * transfer.step_frames], transfer.step_frames, dim=1)
+    state, gains = transfer.initial_state(), list[torch.Tensor]()
     with torch.no_grad():
-        gain_db, _ = transfer(bands, vector, torch.zeros(1, 1), transfer.initial_state())
-
-    def by_step(values: torch.Tensor) -> np.ndarray:
-        return values.reshape(n_steps, 1, STEP_FRAMES, *values.shape[2:]).numpy()
-
-    return {"bands": by_step(bands), "style": vector.numpy(), "gain_db": by_step(gain_db)}
+        for step in steps:
+            gain_db, state = transfer(step, vector, torch.zeros(1, 1), state)
+            gains.append(gain_db)
+    return {"bands": torch.stack(steps).numpy(), "style": vector.numpy(), "gain_db": torch.stack(gains).numpy()}
 
 
 def _tensor(name: str, *shape: int | str) -> dict[str, Any]:
     return {"name": name, "dtype": "float32", "shape": list(shape)}
 
 
-def _manifest_fields(transfer: TransferNet, style: StyleNet, plan: PackingPlan) -> dict[str, Any]:
+def _manifest_fields(transfer: TransferNet | SegmentNet, style: StyleNet, plan: PackingPlan) -> dict[str, Any]:
     layout = BandLayout(n_bands=transfer.config.n_bands)
+    segment, frames = transfer.config.segment, transfer.step_frames
     bands, n_style, n_state = transfer.config.n_bands, style.size, transfer.initial_state().shape[1]
     inputs = [
-        _tensor("bands", "sessions", STEP_FRAMES, 3, bands),
+        _tensor("bands", "sessions", frames, 3, bands),
         _tensor("style", "sessions", n_style),
         _tensor("freeze", "sessions", 1),
         _tensor("state", "sessions", n_state),
     ]
-    outputs = [_tensor("gain_db", "sessions", STEP_FRAMES, 4, bands), _tensor("state_out", "sessions", n_state)]
+    outputs = [_tensor("gain_db", "sessions", frames, 4, bands), _tensor("state_out", "sessions", n_state)]
     tensors = {"inputs": inputs, "outputs": outputs}
     return {
         "format": 1,
         "name": plan.name,
         "version": plan.version,
-        "kind": "stream",
-        "profile": "live",
+        "kind": "stream" if segment is None else "segment",
+        "profile": "live" if segment is None else "studio",
         "features": {
             "n_bands": layout.n_bands,
             "low_hz": layout.low_hz,
             "high_hz": layout.high_hz,
             "scale": "mel-htk",
-            "step_frames": STEP_FRAMES,
+            "step_frames": frames,
             "excitations": list(EXCITATIONS),
         },
+        **({} if segment is None else {"segment": {"look_ahead_frames": segment.look_ahead_frames}}),
         "style": {
             "file": "style_encoder.onnx",
             "size": n_style,

@@ -21,6 +21,7 @@ from deepmusic.session.session import Session
 from deepmusic.styles.learn import learn
 from deepmusic_export.graph import folded, rounded
 from deepmusic_export.metrics import signal_to_noise_db
+from deepmusic_export.nets.segments import as_played
 from deepmusic_export.nets.style_net import StyleNet
 from deepmusic_export.nets.transfer import TransferNet
 
@@ -54,7 +55,7 @@ class TorchStepModel:
     """The torch network behind the interface of the runtime's model."""
 
     def __init__(self, net: TransferNet, model: TransferModel) -> None:
-        self._net = net
+        self._net = as_played(net)
         self.manifest, self.bundle_digest, self.device = model.manifest, model.bundle_digest, "cpu"
 
     def initial_state(self) -> np.ndarray:

@@ -65,6 +65,28 @@ def _at(fields: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
     return fields
 
 
+def test_a_segment_says_how_late_its_gains_are() -> None:
+    manifest = _parse({**_fields(), "kind": "segment", "segment": {"look_ahead_frames": 3}})
+    assert manifest.look_ahead_frames == 3
+    assert _parse(_fields()).look_ahead_frames == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"kind": "segment"}, "expected an object for the kind segment"),
+        ({"segment": {"look_ahead_frames": 3}}, "expected none for the kind stream"),
+        ({"kind": "segment", "segment": {"look_ahead_frames": 4}}, "below the 4 frames of a step"),
+        ({"kind": "segment", "segment": {"look_ahead_frames": 0}}, "from 1 to 512"),
+        ({"kind": "segment", "segment": {}}, "look_ahead_frames"),
+        ({"kind": "segment", "segment": {"look_ahead_frames": 3, "overlap": 1}}, "unknown key 'overlap'"),
+    ],
+)
+def test_a_segment_that_does_not_fit_its_kind_or_its_step_is_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(BundleInvalid, match=message):
+        _parse({**_fields(), **changed})
+
+
 @pytest.mark.parametrize("path", _paths(_fields()), ids=str)
 def test_an_unknown_key_anywhere_is_refused_and_valid_ones_are_named(path: tuple[Any, ...]) -> None:
     fields = _fields()

@@ -23,7 +23,6 @@ from deepmusic.model.runtime import (
     available_providers,
     runtime_version,
 )
-from deepmusic_export.bundle import write_bundle
 from tests.support.bundles import (
     GOLDEN_STEPS,
     N_BANDS,
@@ -32,13 +31,11 @@ from tests.support.bundles import (
     STATE_SIZE,
     STEP_FRAMES,
     STYLE_SIZE,
-    bundle_files,
     counting_bundle,
     custom_bundle,
     failing_bundle,
     gain_bundle,
     int8_bundle,
-    manifest_fields,
     nan_bundle,
     passthrough_bundle,
     passthrough_transfer,
@@ -243,12 +240,6 @@ def test_choices_that_do_not_exist_are_refused(tmp_path: Path) -> None:
         _load(path, precision="int4")
     with pytest.raises(BadConfig, match="device out of"):
         _load(path, device="tpu")
-
-
-def test_a_bundle_of_the_other_kind_is_refused_until_it_can_be_played(tmp_path: Path) -> None:
-    write_bundle(tmp_path / "b", {**manifest_fields(), "kind": "segment"}, bundle_files())
-    with pytest.raises(BundleInvalid, match="plays stream bundles"):
-        _load(tmp_path / "b")
 
 
 def _rename_output(model: onnx.ModelProto) -> None:

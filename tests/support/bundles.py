@@ -21,6 +21,10 @@ from deepmusic_export.bundle import write_bundle
 
 N_BANDS = 96
 STEP_FRAMES = 4
+#: A step of the segment bundles, and how many frames late their gains are.
+SEGMENT_FRAMES, LOOK_AHEAD_FRAMES = 16, 8
+#: A frame whose content is louder than this, as a mean over bands, is ducked by `ducking_bundle`.
+DUCKED_LEVEL = 1e-4
 STYLE_SIZE = 8
 STATE_SIZE = 16
 #: Gain of an excitation that is to be silent, in dB.
@@ -57,6 +61,31 @@ def counting_bundle(path: Path, *, db_per_step: float = -0.5, name: str = "count
     return _write(path, name, _transfer_model(content_db=0.0, db_per_step=db_per_step), db_per_step=db_per_step)
 
 
+def segment_bundle(path: Path, gain_db: float = 0.0, *, name: str = "segment") -> Path:
+    """A pass-through of the kind segment: steps of `SEGMENT_FRAMES`, gains that are `LOOK_AHEAD_FRAMES` late."""
+    return _write_segment(path, name, levels_db=(gain_db, OFF_DB, OFF_DB, OFF_DB))
+
+
+def segment_style_bundle(path: Path, *, name: str = "segment-style") -> Path:
+    """A segment bundle where value 0 of the style is the content's gain in dB."""
+    return _write_segment(path, name, style_sets_gain=True)
+
+
+def segment_noise_bundle(path: Path, *, name: str = "segment-noise") -> Path:
+    """A segment bundle with all four excitations at 0 dB."""
+    return _write_segment(path, name, levels_db=[0.0] * 4)
+
+
+def ducking_bundle(path: Path, duck_db: float = -12.0, *, name: str = "ducking") -> Path:
+    """A segment bundle that turns the content down in loud frames, so that gains show which frame they belong to."""
+    return _write_segment(path, name, duck_db=duck_db)
+
+
+def failing_segment_bundle(path: Path, *, after_steps: int = 0, name: str = "failing-segment") -> Path:
+    """A segment bundle whose step raises once the state has counted `after_steps` steps."""
+    return _write_segment(path, name, fails_after=after_steps)
+
+
 def slow_bundle(path: Path, *, n_products: int = 2000, name: str = "slow") -> Path:
     """A pass-through that multiplies 128 x 128 matrices `n_products` times a step (about 0.1 ms each on one core)."""
     return _write(path, name, _transfer_model(content_db=0.0, n_products=n_products))
@@ -87,32 +116,34 @@ def passthrough_transfer() -> onnx.ModelProto:
     return onnx.load_from_string(_transfer_model(content_db=0.0))
 
 
-def manifest_fields(name: str = "passthrough", *, int8: bool = False) -> dict[str, Any]:
-    """The manifest's members without ``files``."""
+def manifest_fields(name: str = "passthrough", *, int8: bool = False, look_ahead: int = 0) -> dict[str, Any]:
+    """The manifest's members without ``files``; with a look-ahead they are those of a segment bundle."""
+    step_frames, state_size = (SEGMENT_FRAMES if look_ahead else STEP_FRAMES), STATE_SIZE + look_ahead
     transfer_tensors = {
         "inputs": [
-            _tensor("bands", "sessions", STEP_FRAMES, 3, N_BANDS),
+            _tensor("bands", "sessions", step_frames, 3, N_BANDS),
             _tensor("style", "sessions", STYLE_SIZE),
             _tensor("freeze", "sessions", 1),
-            _tensor("state", "sessions", STATE_SIZE),
+            _tensor("state", "sessions", state_size),
         ],
         "outputs": [
-            _tensor("gain_db", "sessions", STEP_FRAMES, 4, N_BANDS),
-            _tensor("state_out", "sessions", STATE_SIZE),
+            _tensor("gain_db", "sessions", step_frames, 4, N_BANDS),
+            _tensor("state_out", "sessions", state_size),
         ],
     }
     return {
         "format": 1,
         "name": name,
         "version": "1",
-        "kind": "stream",
-        "profile": "live",
+        "kind": "segment" if look_ahead else "stream",
+        "profile": "studio" if look_ahead else "live",
+        **({"segment": {"look_ahead_frames": look_ahead}} if look_ahead else {}),
         "features": {
             "n_bands": N_BANDS,
             "low_hz": 30.0,
             "high_hz": 18000.0,
             "scale": "mel-htk",
-            "step_frames": STEP_FRAMES,
+            "step_frames": step_frames,
             "excitations": ["content", "odd", "even", "noise"],
         },
         "style": {
@@ -123,7 +154,7 @@ def manifest_fields(name: str = "passthrough", *, int8: bool = False) -> dict[st
         },
         "transfer": {"file": "transfer.onnx", "precision": "float32", **transfer_tensors},
         "transfer_int8": {"file": "transfer.int8.onnx", "precision": "int8", **transfer_tensors} if int8 else None,
-        "state": {"size": STATE_SIZE, "file": "initial_state.npy"},
+        "state": {"size": state_size, "file": "initial_state.npy"},
         "golden": {"file": "golden.npz"},
         "statistics_time_constant_s": 1.5,
         "training": {"data": "none", "steps": 0, "hours": 0.0, "seed": 0, "host": "none", "note": "built by a test"},
@@ -162,11 +193,29 @@ def _write(
     return path
 
 
-def _golden(levels_db: Sequence[float], *, style_gain: bool = False, db_per_step: float = 0.0) -> bytes:
+def _write_segment(
+    path: Path, name: str, *, levels_db: Sequence[float] = (0.0, OFF_DB, OFF_DB, OFF_DB), **moving: Any
+) -> Path:
+    sizes = {"step_frames": SEGMENT_FRAMES, "look_ahead": LOOK_AHEAD_FRAMES}
+    transfer = _transfer_model(levels_db=levels_db, **moving, **sizes)
+    state = np.zeros(STATE_SIZE + LOOK_AHEAD_FRAMES, np.float32)
+    golden = _golden(levels_db, style_gain=moving.get("style_sets_gain", False), step_frames=SEGMENT_FRAMES)
+    files = {**bundle_files(transfer), "initial_state.npy": _npy(state), "golden.npz": golden}
+    write_bundle(path, manifest_fields(name, look_ahead=LOOK_AHEAD_FRAMES), files)
+    return path
+
+
+def _golden(
+    levels_db: Sequence[float],
+    *,
+    style_gain: bool = False,
+    db_per_step: float = 0.0,
+    step_frames: int = STEP_FRAMES,
+) -> bytes:
     random = np.random.default_rng(7)
     style = random.normal(size=(1, STYLE_SIZE)).astype(np.float32)
-    bands = random.uniform(0.0, 0.1, (GOLDEN_STEPS, 1, STEP_FRAMES, 3, N_BANDS)).astype(np.float32)
-    gain_db = np.empty((GOLDEN_STEPS, 1, STEP_FRAMES, 4, N_BANDS), np.float32)
+    bands = random.uniform(0.0, 0.1, (GOLDEN_STEPS, 1, step_frames, 3, N_BANDS)).astype(np.float32)
+    gain_db = np.empty((GOLDEN_STEPS, 1, step_frames, 4, N_BANDS), np.float32)
     gain_db[:] = np.asarray(levels_db, np.float32)[:, np.newaxis]
     gain_db[:, :, :, 0] += np.arange(GOLDEN_STEPS, dtype=np.float32)[:, None, None, None] * db_per_step
     if style_gain:
@@ -185,9 +234,12 @@ def _transfer_model(
     n_products: int = 0,
     fails_after: int | None = None,
     nan_after: int | None = None,
+    duck_db: float = 0.0,
+    step_frames: int = STEP_FRAMES,
+    look_ahead: int = 0,
 ) -> bytes:
     levels = [content_db, OFF_DB, OFF_DB, OFF_DB] if levels_db is None else levels_db
-    base = np.empty((1, STEP_FRAMES, 4, N_BANDS), np.float32)
+    base = np.empty((1, step_frames, 4, N_BANDS), np.float32)
     base[:] = np.asarray(levels, np.float32)[:, np.newaxis]
     content_only = np.zeros((1, 1, 4, 1), np.float32)
     content_only[0, 0, 0] = 1.0
@@ -215,33 +267,67 @@ def _transfer_model(
         moving = _failing(nodes, constants, moving, fails_after)
     if n_products:
         moving = _laboured(nodes, constants, moving, n_products)
+    nodes.append(helper.make_node("Reshape", [moving, "per_session"], ["moving_db_4d"]))
+    moving = _ducked(nodes, constants, step_frames, look_ahead, duck_db) if look_ahead else "moving_db_4d"
     nodes += [
-        helper.make_node("Reshape", [moving, "per_session"], ["moving_db_4d"]),
-        helper.make_node("Mul", ["moving_db_4d", "content_only"], ["content_db"]),
+        helper.make_node("Mul", [moving, "content_only"], ["content_db"]),
         helper.make_node("Add", ["base", "content_db"], ["gain_db"]),
     ]
-    _counting_state(nodes, constants)
+    _counting_state(nodes, constants, STATE_SIZE + look_ahead, "counted_state" if look_ahead else "state_out")
+    if look_ahead:
+        nodes.append(helper.make_node("Add", ["counted_state", "heard_part"], ["state_out"]))
     inputs = [
-        _value("bands", "sessions", STEP_FRAMES, 3, N_BANDS),
+        _value("bands", "sessions", step_frames, 3, N_BANDS),
         _value("style", "sessions", STYLE_SIZE),
         _value("freeze", "sessions", 1),
-        _value("state", "sessions", STATE_SIZE),
+        _value("state", "sessions", STATE_SIZE + look_ahead),
     ]
     outputs = [
-        _value("gain_db", "sessions", STEP_FRAMES, 4, N_BANDS),
-        _value("state_out", "sessions", STATE_SIZE),
+        _value("gain_db", "sessions", step_frames, 4, N_BANDS),
+        _value("state_out", "sessions", STATE_SIZE + look_ahead),
     ]
     return _model(nodes, inputs, outputs, constants)
 
 
-def _counting_state(nodes: _Nodes, constants: _Constants) -> None:
+def _ducked(nodes: _Nodes, constants: _Constants, step_frames: int, look_ahead: int, duck_db: float) -> str:
+    """Remembers the levels of the look-ahead behind the counting state, and ducks the loud frames of before."""
+    keep = np.zeros((look_ahead, STATE_SIZE + look_ahead), np.float32)
+    keep[:, STATE_SIZE:] = np.eye(look_ahead)
+    constants |= {
+        "heard_index": np.int64([STATE_SIZE]),
+        "heard_end": np.int64([STATE_SIZE + look_ahead]),
+        "segment_index": np.int64([step_frames]),
+        "window_end": np.int64([step_frames + look_ahead]),
+        "ducked_level": np.float32([DUCKED_LEVEL]),
+        "duck_db": np.float32([duck_db]),
+        "no_duck": np.float32([0.0]),
+        "per_frame": np.int64([0, step_frames, 1, 1]),
+        "heard_columns": keep,
+    }
+    nodes += [
+        helper.make_node("Slice", ["state", "heard_index", "heard_end", "column_axis"], ["heard"]),
+        helper.make_node("Slice", ["bands", "zero_index", "one_index", "excitation_axis"], ["frames_content"]),
+        helper.make_node("ReduceMean", ["frames_content"], ["frame_levels"], axes=[2, 3], keepdims=0),
+        helper.make_node("Concat", ["heard", "frame_levels"], ["window"], axis=1),
+        helper.make_node("Slice", ["window", "zero_index", "segment_index", "column_axis"], ["own"]),
+        helper.make_node("Slice", ["window", "segment_index", "window_end", "column_axis"], ["heard_next"]),
+        helper.make_node("MatMul", ["heard_next", "heard_columns"], ["heard_part"]),
+        helper.make_node("Greater", ["own", "ducked_level"], ["is_loud"]),
+        helper.make_node("Where", ["is_loud", "duck_db", "no_duck"], ["frame_duck"]),
+        helper.make_node("Reshape", ["frame_duck", "per_frame"], ["frame_duck_4d"]),
+        helper.make_node("Add", ["moving_db_4d", "frame_duck_4d"], ["ducked_db"]),
+    ]
+    return "ducked_db"
+
+
+def _counting_state(nodes: _Nodes, constants: _Constants, size: int, output: str) -> None:
     def column(index: int) -> npt.NDArray[np.float32]:
-        row = np.zeros((1, STATE_SIZE), np.float32)
+        row = np.zeros((1, size), np.float32)
         row[0, index] = 1.0
         return row
 
     constants |= {
-        "keep": (1.0 - column(2)).astype(np.float32),
+        "keep": np.where(np.arange(size) < STATE_SIZE, 1.0 - column(2), 0.0).astype(np.float32),
         "count_step": column(0),
         "count_moving": column(1),
         "level_column": column(2),
@@ -261,7 +347,7 @@ def _counting_state(nodes: _Nodes, constants: _Constants) -> None:
         helper.make_node("Mul", ["state", "keep"], ["kept"]),
         helper.make_node("Add", ["kept", "count_step"], ["counted"]),
         helper.make_node("Add", ["counted", "moving_part"], ["counted_both"]),
-        helper.make_node("Add", ["counted_both", "level_part"], ["state_out"]),
+        helper.make_node("Add", ["counted_both", "level_part"], [output]),
     ]
 
 
@@ -370,7 +456,7 @@ def _npy(array: npt.NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-#: Every bundle that plays, by what it is called; for tests that go over all of them.
+#: Every stream bundle that plays, by what it is called; for tests that go over all of them.
 PLAYING_BUNDLES: dict[str, Callable[[Path], Path]] = {
     "passthrough": passthrough_bundle,
     "style-gain": style_gain_bundle,

@@ -18,7 +18,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("checkpoint", type=existing_file, help="what transfer made")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle; replaced whole")
     parser.add_argument("--calibration", type=existing_folder, required=True, help="rendered corpus for int8")
-    parser.add_argument("--name", default="live", help="name of the bundle (default live)")
+    parser.add_argument("--name", help="name of the bundle (default live, or studio for segments)")
     parser.add_argument("--version", default="1")
     parser.add_argument("--weights", choices=("float32", "float16"), default="float32", help="of the float files")
     parser.add_argument("--clip-samples", type=int, default=196608, help="length of a calibration clip")
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     system, checkpoint = load_system(args.checkpoint)
     plan = PackingPlan(
-        name=args.name,
+        name=args.name or ("live" if system.transfer.config.segment is None else "studio"),
         version=args.version,
         half=args.weights == "float16",
         int8=not args.no_int8,

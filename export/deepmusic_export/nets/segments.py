@@ -89,4 +89,4 @@ class SegmentNet(nn.Module):
 
 def as_played(net: TransferNet) -> TransferNet | SegmentNet:
     """The network as the runtime calls it: itself for a stream."""
-    return net if net.config.segment is None else SegmentNet(net)
+    return net if net.config.segment is None else SegmentNet(net).train(net.training)

@@ -99,7 +99,12 @@ class Bundle:
         arrays = read_npz(self.read(file), shapes, what=file)
         if len(arrays["bands"]) != len(arrays["gain_db"]):
             raise BundleInvalid(f"{file}: bands and gain_db differ in their number of steps; export again", field=file)
-        return Golden(bands=arrays["bands"], style=arrays["style"], gain_db=arrays["gain_db"])
+        return Golden(
+            bands=arrays["bands"],
+            style=arrays["style"],
+            gain_db=arrays["gain_db"],
+            look_ahead_frames=self.manifest.look_ahead_frames,
+        )
 
 
 def _checked(read_file: _ReadFile, name: str, entry: FileEntry) -> bytes:

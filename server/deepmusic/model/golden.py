@@ -21,6 +21,8 @@ class Golden:
     """Shape (1, D)."""
     gain_db: FloatArray
     """Shape (K, 1, F, 4, n_bands)."""
+    look_ahead_frames: int = 0
+    """Frames that the gains are late: they belong to bands of so many frames before."""
 
 
 def golden_snr_db(model: StepModel, initial_state: FloatArray, golden: Golden) -> float:
@@ -32,13 +34,21 @@ def golden_snr_db(model: StepModel, initial_state: FloatArray, golden: Golden) -
     """
     state, freeze = initial_state[np.newaxis], np.zeros((1, 1), np.float32)
     signal = error = 0.0
-    for bands, expected_db in zip(golden.bands, golden.gain_db, strict=True):
+    for bands, content, expected_db in zip(golden.bands, _contents(golden), golden.gain_db, strict=True):
         try:
             gain_db, state = model.step(bands, golden.style, freeze, state)
         except InferenceFailed:
             return -np.inf
-        weight = bands[:, :, :1].astype(np.float64) + 1e-6
+        weight = content + 1e-6
         expected = weight * 10.0 ** (expected_db / 20.0)
         signal += float(np.square(expected).sum())
         error += float(np.square(weight * 10.0 ** (gain_db / 20.0) - expected).sum())
     return np.inf if error == 0.0 else float(10.0 * np.log10(max(signal, 1e-30) / error))
+
+
+def _contents(golden: Golden) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """The content's magnitudes that the gains belong to, (K, 1, F, 1, n_bands); silence before the first step."""
+    content = golden.bands[:, :, :, :1].astype(np.float64)
+    frames = content.reshape(-1, content.shape[-1])
+    late = golden.look_ahead_frames
+    return np.concatenate([np.zeros_like(frames[:late]), frames[: len(frames) - late]]).reshape(content.shape)

@@ -22,6 +22,8 @@ EXCITATIONS: Final = ("content", "odd", "even", "noise")
 N_FEATURE_EXCITATIONS: Final = 3
 #: No file of a bundle may be larger, in bytes.
 MAX_FILE_BYTES: Final = 64 << 20
+#: No step may be longer, in frames: 2.7 s at 48 kHz.
+MAX_STEP_FRAMES: Final = 512
 #: More files than these are no bundle.
 MAX_FILES: Final = 32
 
@@ -35,7 +37,7 @@ class BundleKind(enum.Enum):
     STREAM = "stream"
     """Causal: one step of a few frames a call, with state."""
     SEGMENT = "segment"
-    """Sees a whole segment at once; its joins are crossfaded."""
+    """Hears what follows: its steps are long segments, its gains come late, and it crossfades their joins itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,14 @@ class FeatureSpec:
     step_frames: int
     """Frames a step."""
     excitations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentSpec:
+    """What the runtime must know of a model that looks ahead."""
+
+    look_ahead_frames: int
+    """A step's gains belong to the frames so many before its own; fewer than a step has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +137,8 @@ class Manifest:
     kind: BundleKind
     profile: str
     features: FeatureSpec
+    segment: SegmentSpec | None
+    """For the kind segment, and for no other."""
     style: StyleFile
     transfer: TransferFile
     transfer_int8: TransferFile | None
@@ -141,6 +153,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         check_bundle_name(self.name)
+        self._check_segment()
         self._check_files()
         self._check_tensors()
 
@@ -160,6 +173,25 @@ class Manifest:
     def style_tensors(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """Inputs and outputs that the style encoder must have."""
         return (_floats("bands", 1, "frames", self.features.n_bands),), (_floats("style", 1, self.style.size),)
+
+    @property
+    def look_ahead_frames(self) -> int:
+        """Frames that a step's gains are late; 0 for a stream."""
+        return 0 if self.segment is None else self.segment.look_ahead_frames
+
+    def _check_segment(self) -> None:
+        if (self.segment is not None) is not (self.kind is BundleKind.SEGMENT):
+            expected, got = ("an object", "none") if self.segment is None else ("none", "an object")
+            raise BundleInvalid(
+                f"manifest.json: segment: expected {expected} for the kind {self.kind.value}, got {got}",
+                field="segment",
+            )
+        if self.look_ahead_frames >= self.features.step_frames:
+            raise BundleInvalid(
+                f"manifest.json: segment: expected a look_ahead_frames below the {self.features.step_frames} frames of "
+                f"a step, got {self.look_ahead_frames}",
+                field="segment",
+            )
 
     def _check_files(self) -> None:
         used = {self.style.file, self.transfer.file, self.state.file, self.golden_file}

@@ -15,10 +15,12 @@ from deepmusic.model.manifest import (
     MANIFEST_NAME,
     MAX_FILE_BYTES,
     MAX_FILES,
+    MAX_STEP_FRAMES,
     BundleKind,
     FeatureSpec,
     FileEntry,
     Manifest,
+    SegmentSpec,
     StateSpec,
     StyleFile,
     TensorSpec,
@@ -44,6 +46,7 @@ def parse_manifest(data: bytes) -> Manifest:
         kind=BundleKind(root.choice("kind", tuple(kind.value for kind in BundleKind))),
         profile=root.text("profile"),
         features=_features(root.nested("features")),
+        segment=_segment(root.optional_nested("segment")),
         style=_style(root.nested("style")),
         transfer=_transfer(root.nested("transfer"), ("float32", "float16")),
         transfer_int8=_optional_transfer(root.optional_nested("transfer_int8")),
@@ -71,7 +74,7 @@ def _features(fields: JsonFields) -> FeatureSpec:
         low_hz=low_hz,
         high_hz=fields.number("high_hz", low=low_hz + 1.0, high=22050.0),
         scale=fields.choice("scale", ("mel-htk",)),
-        step_frames=fields.integer("step_frames", low=1, high=64),
+        step_frames=fields.integer("step_frames", low=1, high=MAX_STEP_FRAMES),
         excitations=fields.texts("excitations"),
     )
     if spec.excitations != EXCITATIONS:
@@ -79,6 +82,14 @@ def _features(fields: JsonFields) -> FeatureSpec:
         raise BundleInvalid(
             f"features: excitations: expected {expected}, got {spec.excitations!r:.80}", field="features"
         )
+    fields.close()
+    return spec
+
+
+def _segment(fields: JsonFields | None) -> SegmentSpec | None:
+    if fields is None:
+        return None
+    spec = SegmentSpec(look_ahead_frames=fields.integer("look_ahead_frames", low=1, high=MAX_STEP_FRAMES))
     fields.close()
     return spec
 

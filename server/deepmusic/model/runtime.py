@@ -14,7 +14,7 @@ from deepmusic.errors import BadConfig, BundleInvalid, InferenceFailed
 from deepmusic.model.arrays import FloatArray
 from deepmusic.model.bundle import Bundle
 from deepmusic.model.golden import Golden, golden_snr_db
-from deepmusic.model.manifest import EXCITATIONS, BundleKind, TensorSpec, TransferFile
+from deepmusic.model.manifest import EXCITATIONS, TensorSpec, TransferFile
 from deepmusic.model.providers import CUDA_PROVIDER, Device, choose_providers, has_nvidia_driver
 from deepmusic.model.style_vector import StyleVector
 
@@ -85,10 +85,6 @@ class TransferModel:
             raise BadConfig(
                 f"expected a precision out of {', '.join(PRECISIONS)}, got {precision!r:.40}", field="precision"
             )
-        if bundle.manifest.kind is not BundleKind.STREAM:
-            raise BundleInvalid(
-                f"bundle {bundle.manifest.name!r} is of kind segment; this version plays stream bundles"
-            )
         int8 = bundle.manifest.transfer_int8
         if precision == "int8" and int8 is None:
             raise BadConfig(f"bundle {bundle.manifest.name!r} has no int8 file; use auto or float", field="precision")
@@ -138,7 +134,8 @@ class TransferModel:
             state: packed states, shape (S, n_state).
 
         Returns:
-            Gains in dB, shape (S, F, 4, n_bands), finite; and the next states, shape (S, n_state).
+            Gains in dB, shape (S, F, 4, n_bands), finite, those of a segment bundle for the frames of
+            `look_ahead_frames` before; and the next states, shape (S, n_state).
 
         Raises:
             InferenceFailed: the step raised, or gave gains or states that are not finite or gains above 100 dB.
