@@ -17,6 +17,7 @@ from deepmusic.dsp.windows import STEP_FRAMES, StftGeometry, bin_frequencies_hz
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import ModelFacts
 from deepmusic.session.controls import StyleShape
+from deepmusic.session.parameters import HIGHEST_HZ, LOWEST_HZ
 
 OFF_DB = -120.0
 """A gain at or below this is silence; the model's gains are limited to it from below."""
@@ -110,11 +111,9 @@ class Lane:
         else:
             gain_db = np.clip(gain_db, np.float32(OFF_DB), np.float32(LOUDEST_GAIN_DB))
             self._held_db = np.repeat(gain_db[-1:], len(gain_db), axis=0)
-        wet = self._mixer.mix(heard.spectra, self._shaped_gains(gain_db, shape), out=self._wet)
-        wet_power = self._weighting.frame_loudness_power(wet)
-        match = self._loudness.process(heard.loudness_power, wet_power, shape.strength, hold=heard.is_frozen)
-        if (match != 1.0).any():
-            wet *= match[:, np.newaxis]
+        share = None if shape.low_hz is None and shape.high_hz is None else _styled_share(self._bins_hz, shape)
+        wet = self._mixer.mix(heard.spectra, self._shaped_gains(gain_db, shape.strength, share), out=self._wet)
+        self._match_loudness(wet, heard, shape.strength, share)
         return self._synthesis.process(wet)
 
     def reset(self) -> None:
@@ -124,20 +123,37 @@ class Lane:
         self._synthesis.reset()
         self._held_db = self._neutral_db()
 
-    def _shaped_gains(self, gain_db: npt.NDArray[np.float32], shape: StyleShape) -> npt.NDArray[np.float32]:
+    def _shaped_gains(
+        self, gain_db: npt.NDArray[np.float32], strength: Audio, share: npt.NDArray[np.float32] | None
+    ) -> npt.NDArray[np.float32]:
         """Linear gains of every excitation's bins, with strength and the styled band in them."""
         by_excitation = np.ascontiguousarray(gain_db.transpose(1, 0, 2))
-        is_partial = bool((shape.strength < 1.0).any())
+        is_partial = bool((strength < 1.0).any())
         if is_partial:
-            by_excitation[CONTENT] *= shape.strength[:, np.newaxis]
+            by_excitation[CONTENT] *= strength[:, np.newaxis]
         gains = self._tools.field.bin_gains(by_excitation, out=self._bin_gains)
         if is_partial:
-            gains[CONTENT + 1 :] *= shape.strength[:, np.newaxis]
-        if shape.low_hz is not None or shape.high_hz is not None:
-            share = _styled_share(self._bins_hz, shape)
+            gains[CONTENT + 1 :] *= strength[:, np.newaxis]
+        if share is not None:
             np.power(gains[CONTENT], share, out=gains[CONTENT])
             gains[CONTENT + 1 :] *= share
         return gains
+
+    def _match_loudness(
+        self, wet: Spectra, heard: Heard, strength: Audio, share: npt.NDArray[np.float32] | None
+    ) -> None:
+        """Brings the wet to the content's loudness, in place; of a styled band, the band alone: the rest is dry."""
+        if share is None:
+            powers = heard.loudness_power, self._weighting.frame_loudness_power(wet)
+        else:
+            root = np.sqrt(share)
+            content, styled = (
+                self._weighting.frame_loudness_power(spectra * root) for spectra in (heard.spectra[CONTENT], wet)
+            )
+            powers = content, styled
+        match = self._loudness.process(*powers, strength, hold=heard.is_frozen)
+        if (match != 1.0).any():
+            wet *= match[:, np.newaxis] if share is None else np.power(match[:, np.newaxis], share)
 
     def _neutral_db(self) -> npt.NDArray[np.float32]:
         gain_db = np.full((STEP_FRAMES, len(EXCITATIONS), self.model.layout.n_bands), OFF_DB, np.float32)
@@ -154,7 +170,9 @@ def k_weighting(geometry: StftGeometry) -> KWeighting:
 def _styled_share(bins_hz: Audio, shape: StyleShape) -> npt.NDArray[np.float32]:
     """How much every bin takes part in the style, ``(frames, bins)``: 1 inside the band, 0 outside, soft edges."""
     share = np.ones((len(shape.strength), len(bins_hz)), np.float32)
-    octaves = np.log2(np.maximum(bins_hz, np.float32(1.0)))
+    # An edge at its end reaches no bin, so it sets out from there without a step: 0 Hz counts as just above the lowest.
+    reach = 2.0 ** (0.51 * EDGE_OCTAVES)
+    octaves = np.log2(np.clip(bins_hz, np.float32(LOWEST_HZ * reach), np.float32(HIGHEST_HZ / reach)))
     for edge_hz, sign in ((shape.low_hz, 1.0), (shape.high_hz, -1.0)):
         if edge_hz is not None:
             above = (octaves - np.log2(edge_hz)[:, np.newaxis]) * np.float32(sign / EDGE_OCTAVES) + np.float32(0.5)
