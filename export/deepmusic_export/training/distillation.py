@@ -25,7 +25,7 @@ class Teacher:
     """A trained system whose gains a student is to give.
 
     Args:
-        system: The teacher; its style encoder becomes the student's.
+        system: The teacher.
         recipe: What it was trained with.
     """
 
@@ -44,7 +44,7 @@ class Teacher:
 
     @property
     def style(self) -> StyleNet:
-        """The style encoder, to be shared."""
+        """The style encoder that the student takes over."""
         return self._system.style
 
     def distance(self, levels_db: Tensor, style_bands: Tensor, gains_db: Tensor) -> Tensor:

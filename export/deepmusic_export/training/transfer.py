@@ -149,12 +149,14 @@ class TransferTrainer:
         teacher: Teaching | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
+        if teacher is not None:
+            recipe = replace(recipe, is_style_held=True)
         self.recipe, self.corpus, self.device = recipe, corpus, torch.device(device)
         self.layout = BandLayout(n_bands=recipe.network.n_bands)
         self.teacher = teacher
         self.system = TransferSystem(recipe)
         if teacher is not None:
-            self.system.style = teacher.style
+            self.system.style.load_state_dict(teacher.style.state_dict())
         self.system = self.system.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.system).eval()
         self.optimiser = torch.optim.AdamW(
@@ -206,7 +208,7 @@ class TransferTrainer:
 
     def train_on_bands(self, batch: BandBatch) -> BandDistances:
         """One step of the first stage; returns the distances of this batch."""
-        self._train_mode()
+        self.system.train()
         content, style, oracle = (x.to(self.device) for x in (batch.content, batch.style, batch.oracle))
         style_bands = _power(style / 2)
         gains = self.system.gains(_power(content[:, :, :3] / 2), style_bands)
@@ -218,16 +220,11 @@ class TransferTrainer:
 
     def train_on_audio(self, batch: Batch) -> OracleDistance:
         """One step of the second stage; returns the distances of this batch."""
-        self._train_mode()
+        self.system.train()
         noise = torch.Generator(self.device).manual_seed(self.recipe.seed + self.step)
         distance, regularity = self._distance(self.system, batch, noise)
         self._descend(distance.total() + regularity)
         return distance
-
-    def _train_mode(self) -> None:
-        self.system.train()
-        if self.teacher is not None:
-            self.system.style.eval()
 
     def _taught(self, content_db: Tensor, style_bands: Tensor, gains: Tensor) -> Tensor | float:
         return 0.0 if self.teacher is None else self.teacher.distance(content_db, style_bands, gains)
