@@ -28,7 +28,7 @@ STATUS = LiveStatus(
     n_starved=0,
     n_xruns=3,
     longest_turn_s=0.0002,
-    stats=SessionStats(late_steps=1),
+    stats=SessionStats(late_blocks=1),
     style="cello",
     strength=1.0,
     is_dry=False,
@@ -44,7 +44,7 @@ def drawn(status: LiveStatus, osc: str = "127.0.0.1:9000") -> str:
 
 def test_a_line_says_level_style_latency_and_what_was_late():
     said = line(STATUS)
-    for words in ("in -12/-60 dB", "out -3/0 dB", "cello", "latency 76.0 ms", "p99 4.5 of 21.3 ms", "1 late steps"):
+    for words in ("in -12/-60 dB", "out -3/0 dB", "cello", "latency 76.0 ms", "p99 4.5 of 21.3 ms", "1 late blocks"):
         assert words in said
     assert "\n" not in said
 

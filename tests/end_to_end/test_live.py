@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.end_to_end.test_serve_and_stream import served
 from tests.osc.rig import Rig
 from tests.soundcard.jack_server import PATIENCE_S, RATE_HZ, JackServer, Patch, delay_of, jack_server
 from tests.support.bundles import passthrough_bundle
@@ -64,7 +66,8 @@ def server() -> Iterator[JackServer]:
 
 @contextlib.contextmanager
 def playing(folder: Path, *arguments: str, bundle: str = "passthrough", osc: str = "off") -> Iterator[Set]:
-    chosen = str(folder / "bundles" / bundle) if bundle == "passthrough" else bundle
+    is_local = bundle == "passthrough" and "--server" not in arguments
+    chosen = str(folder / "bundles" / bundle) if is_local else bundle
     command = [*PROGRAM, "--style", str(folder / "style.wav"), "--bundle", chosen, "--device", "cpu", "--json"]
     process = subprocess.Popen(
         [*command, "--osc", osc, *arguments],
@@ -185,6 +188,36 @@ def test_a_short_set_of_the_default_bundle_has_no_late_block_beside_a_pass_throu
         if ours["late_steps"] == ours["starved_cycles"] == 0:
             return
     pytest.fail(f"late {ours}; at the same time the pass-through model {host}")
+
+
+async def test_a_server_that_vanishes_is_not_heard_at_strength_0_and_is_found_again(folder: Path, server: JackServer):
+    """Without an answer the sound card's own delayed input is played: the same samples."""
+    with contextlib.ExitStack() as stack:
+        process, at = stack.enter_context(served(folder))
+        address = str(at["grpc"])
+        arguments = ("--server", address, "--strength", "0", "--input", "jack:")
+        live = stack.enter_context(playing(folder, *arguments, osc="127.0.0.1:0"))
+        rig = stack.enter_context(Rig(live.ready["osc"]))
+        delay = STREAM_LATENCY_SAMPLES + CUSHION_SAMPLES
+        assert heard_through(live, "live") == delay
+        process.kill()
+        assert heard_through(live, "live") == delay
+        n_before = await n_samples_sent(rig)
+        stack.enter_context(served(folder, "--grpc", address))
+        async with asyncio.timeout(PATIENCE_S):
+            while await n_samples_sent(rig) < n_before + RATE_HZ:
+                pass
+        assert heard_through(live, "live") == delay
+        rig.say("/deepmusic/style", "a style that nobody knows")
+        assert "a style that nobody knows" in (await rig.hear("/fail"))[2]
+        counted = live.end()
+    assert counted["starved_cycles"] > 0
+    assert counted["vanished"] == 0
+
+
+async def n_samples_sent(rig: Rig) -> int:
+    rig.say("/deepmusic/sessions")
+    return (await rig.hear("/deepmusic/sessions.reply"))[9]
 
 
 def test_the_list_names_the_jack_server_and_its_card(folder: Path, server: JackServer):

@@ -11,7 +11,7 @@ import numpy as np
 
 from deepmusic.app.sessions import OpenSession, Sessions
 from deepmusic.app.shelves import Styles
-from deepmusic.audio import AudioFormat
+from deepmusic.audio import Audio, AudioFormat
 from deepmusic.errors import RequestError
 from deepmusic.model.catalog import BundleCatalog, user_bundle_folder
 from deepmusic.model.chosen_bundle import is_path, open_bundle
@@ -261,14 +261,24 @@ class LocalStream:
 
     def _style_name(self, style: str) -> str:
         """The style's name in the library; that of a temporary one where a recording is meant."""
-        path = Path(style)
-        if not path.is_file():
-            if path.suffix.lower() in AUDIO_SUFFIXES or "/" in style:
-                raise RequestError(f"expected a style's name or a recording, found no file at {style}; check the path")
-            return style
-        source = read_style_source(path)
-        audio = np.concatenate(source.pieces, axis=1)
-        return self.styles.create("", audio, source.sample_rate_hz, bundle="", temporary=True).name
+        recording = style_recording(style)
+        return style if recording is None else self.styles.create("", *recording, bundle="", temporary=True).name
+
+
+def style_recording(style: str) -> tuple[Audio, int] | None:
+    """What a style is learned from, in a row, and its rate; ``None`` where a name is meant.
+
+    Raises:
+        RequestError: A file is meant that is not there.
+        DeepmusicError: It is no recording that a style can be learned from.
+    """
+    path = Path(style)
+    if not path.is_file():
+        if path.suffix.lower() in AUDIO_SUFFIXES or "/" in style:
+            raise RequestError(f"expected a style's name or a recording, found no file at {style}; check the path")
+        return None
+    source = read_style_source(path)
+    return np.concatenate(source.pieces, axis=1), source.sample_rate_hz
 
 
 def _sum(first: SessionStats, second: SessionStats) -> SessionStats:

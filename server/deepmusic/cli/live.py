@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from deepmusic.errors import RequestError
 
 if TYPE_CHECKING:
     from deepmusic.app.live import LiveRig, LiveStatus
+    from deepmusic.app.live_stream import LiveStream, OnAudio
     from deepmusic.cli.live_view import Show
 
 Subparsers = argparse._SubParsersAction  # pyright: ignore[reportPrivateUsage]  # argparse has no public name for it
@@ -47,6 +49,8 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--output", metavar="DEV", default="", help="the same (default: the input's counterpart)")
     parser.add_argument("--style", metavar="NAME|FILE", help="a style, or a recording to learn one from")
+    parser.add_argument("--server", metavar="HOST:PORT", help="a server that computes (default: this process)")
+    parser.add_argument("--tls-root", metavar="PEM", type=Path, help="who signed the server's certificate; encrypts")
     parser.add_argument("--strength", metavar="0..1", type=float, help="how much of the style is heard (default 1)")
     parser.add_argument(
         "--channels", metavar="N", type=int, default=0, help="channels (default: 2, or 1 of a mono card)"
@@ -84,6 +88,13 @@ def run(args: argparse.Namespace) -> int:
     sys.setswitchinterval(SWITCH_S)
     asyncio.run(_play(args))
     return 0
+
+
+def _read_pem(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"expected a PEM file at {path}, could not read one; mend --tls-root") from error
 
 
 def _take_realtime() -> None:
@@ -124,8 +135,10 @@ async def _play(args: argparse.Namespace) -> None:
     from deepmusic.app.live import DEFAULT_CUSHION_S, LiveRig
     from deepmusic.app.live_osc import LiveOsc
     from deepmusic.app.live_stream import LocalStream, StreamWish
+    from deepmusic.app.remote_stream import RemoteStream
     from deepmusic.cli.live_view import live_view
     from deepmusic.config import ServerConfig
+    from deepmusic.model.catalog import DEFAULT_BUNDLE
     from deepmusic.session.config import Setting
     from deepmusic.transports.soundcard.device import DeviceWish
 
@@ -143,11 +156,20 @@ async def _play(args: argparse.Namespace) -> None:
     )
     stream_wish = StreamWish(
         style=args.style,
-        bundle=args.bundle,
+        bundle=""
+        if args.server and args.bundle == DEFAULT_BUNDLE
+        else args.bundle,  # a server has a default of its own
         settings=() if args.strength is None else (Setting(name="strength", value=args.strength),),
         name=args.name,
     )
-    make_stream = partial(LocalStream, stream_wish, device=args.device, precision=args.precision, styles=args.styles)
+    make_stream: Callable[[OnAudio], LiveStream]
+    if args.server is None:
+        make_stream = partial(
+            LocalStream, stream_wish, device=args.device, precision=args.precision, styles=args.styles
+        )
+    else:
+        certificates = _read_pem(args.tls_root) if args.tls_root else None
+        make_stream = partial(RemoteStream, stream_wish, server=args.server, root_certificates=certificates)
     cushion_s = DEFAULT_CUSHION_S if args.cushion is None else args.cushion / 1000.0
     rig = await asyncio.to_thread(LiveRig, wish, make_stream, cushion_s=cushion_s)
     _take_realtime()  # not before all is loaded: another set may be playing
@@ -215,7 +237,7 @@ def _report(rig: LiveRig, osc: str, *, as_json: bool) -> None:
 def _sum_up(status: LiveStatus, *, as_json: bool) -> None:
     stats = status.stats
     print(
-        f"played {status.seconds:.0f} s: {stats.late_steps} late steps, {stats.failed_steps} failed, "
+        f"played {status.seconds:.0f} s: {stats.late_blocks} late blocks, {stats.failed_steps} failed steps, "
         f"{status.n_starved} of {status.n_cycles} cycles had no answer in time, {status.n_xruns} xruns of the device",
         file=sys.stderr,
     )

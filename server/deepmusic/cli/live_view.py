@@ -81,7 +81,7 @@ def picture(status: LiveStatus, osc: str) -> Table:
         f"p50 {1000.0 * answers.p50_s:.1f}, p99 {1000.0 * answers.p99_s:.1f}, longest {1000.0 * answers.longest_s:.1f} "
         f"of {_budget_ms(status):.1f} ms",
     )
-    is_late = bool(status.stats.late_steps or status.n_starved or status.stats.failed_steps)
+    is_late = bool(status.stats.late_blocks or status.n_starved or status.stats.failed_steps)
     table.add_row("late", Text(_trouble(status), style="bold yellow" if is_late else "green"))
     if osc:
         table.add_row("OSC", osc)
@@ -131,6 +131,5 @@ def _budget_ms(status: LiveStatus) -> float:
 
 
 def _trouble(status: LiveStatus) -> str:
-    return (
-        f"{status.stats.late_steps} late steps, {status.n_starved} starved cycles, {status.n_xruns} xruns of the device"
-    )
+    late, starved = status.stats.late_blocks, status.n_starved
+    return f"{late} late blocks, {starved} starved cycles, {status.n_xruns} xruns of the device"
