@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepmusic.app.live import LONGEST_CUSHION_S, LiveRig, cushion_samples
+from deepmusic.app.live import LiveRig, cushion_samples
 from deepmusic.app.live_stream import LocalStream, StreamWish
+from deepmusic.app.rig_profile import LONGEST_CUSHION_S
 from deepmusic.audio import AudioFormat
 from deepmusic.errors import BadConfig, RequestError, StyleNotFound
 from deepmusic.session.config import Setting

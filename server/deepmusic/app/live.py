@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deepmusic.app.live_stream import LiveStream
+from deepmusic.app.rig_profile import LONGEST_CUSHION_S
 from deepmusic.audio import Audio, AudioFormat
 from deepmusic.errors import BadConfig, DeepmusicError
 from deepmusic.session.events import AudioFlag, AudioIn, AudioOut
@@ -28,9 +29,6 @@ from deepmusic.transports.soundcard.meter import Meter
 
 DEFAULT_CUSHION_S = 1024 / 48000
 """One model step, where neither a flag nor the rig's profile says otherwise."""
-
-LONGEST_CUSHION_S = 0.5
-"""More than that is no playing together."""
 
 RETURN_S = 0.002
 """Of the cushion, what is kept back from the model for the ways to it and back: a wake-up on each."""
@@ -101,6 +99,7 @@ class LiveRig:
         wish: Which device.
         make_stream: Makes the stream, given who takes its output.
         cushion_s: By how much later than the stream's latency output is played; rounded up to whole cycles.
+        on_answer: [worker] Told how long each answer took, in seconds.
     """
 
     def __init__(
@@ -109,12 +108,14 @@ class LiveRig:
         make_stream: Callable[[Callable[[AudioOut], None]], LiveStream],
         *,
         cushion_s: float = DEFAULT_CUSHION_S,
+        on_answer: Callable[[float], None] | None = None,
     ) -> None:
         if not 0.0 < cushion_s <= LONGEST_CUSHION_S:
             raise BadConfig(f"expected a cushion of at most {LONGEST_CUSHION_S:g} s, got {cushion_s:g}; see --cushion")
         self.stream = make_stream(self._play)
         self.lateness = Lateness()
         self._cushion_s = cushion_s
+        self._on_answer = on_answer
         self._card = SoundCard(wish, self)
         self._facts = DeviceFacts(name="", sample_rate_hz=48000, n_channels=1, period_samples=0)
         self._terms = CardTerms(latency_samples=0, cushion_samples=0)
@@ -207,7 +208,10 @@ class LiveRig:
         if AudioFlag.TAIL in audio.flags:  # of what was inside when the device vanished
             return
         self._card.play(audio.block, audio.first_sample)
-        self.lateness.add((time.monotonic_ns() - self._began_ns[audio.sequence % KEPT_CYCLES]) / 1e9)
+        took_s = (time.monotonic_ns() - self._began_ns[audio.sequence % KEPT_CYCLES]) / 1e9
+        self.lateness.add(took_s)
+        if self._on_answer is not None:
+            self._on_answer(took_s)
         self._output_meter.add(audio.block)
 
 

@@ -92,6 +92,7 @@ def examine() -> Iterator[Finding]:
         ("styles", _styles),
         ("ports", _ports),
         ("sound", _sound),
+        ("rig", _rig),
         ("disk", _disk),
     )
     for topic, check in checks:
@@ -227,6 +228,23 @@ def _sound() -> Iterator[Finding]:
     if not listing.devices:
         mend = "only for deepmusic live: plug a sound card in, or start jackd"
         yield Finding(topic="devices", state=State.NOTE, found="no sound card and no JACK server", mend=mend)
+
+
+def _rig() -> Iterator[Finding]:
+    from deepmusic.app.rig_profile import RigProfile
+
+    profile = RigProfile.load()
+    if profile is None:
+        mend = "deepmusic check, before you play live"
+        yield Finding(
+            topic="rig", state=State.OK, found="not checked yet: live takes a model step as cushion", mend=mend
+        )
+    else:
+        found = (
+            f"checked for {profile.minutes:.1f} min: cushion {1000.0 * profile.cushion_s:.1f} ms, "
+            f"{profile.more_streams} more streams fit"
+        )
+        yield Finding(topic="rig", state=State.OK, found=found)
 
 
 def _disk() -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepmusic.cli.bundle_options import add_bundle_options
+from deepmusic.cli.realtime import go_first
 from deepmusic.errors import RequestError
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ Subparsers = argparse._SubParsersAction  # pyright: ignore[reportPrivateUsage]  
 
 LOOK_S = 0.1
 """Between two looks of the terminal."""
-
-SWITCH_S = 0.0005
-"""How long one of this process's threads may keep the others waiting for the interpreter; Python's own 5 ms are two
-cycles of 128 samples at 48 kHz."""
 
 
 def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
@@ -85,7 +82,6 @@ def run(args: argparse.Namespace) -> int:
     if args.style is None:
         raise RequestError("expected --style NAME or --style FILE, got none; deepmusic styles list shows yours")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, in our words
-    sys.setswitchinterval(SWITCH_S)
     asyncio.run(_play(args))
     return 0
 
@@ -95,13 +91,6 @@ def _read_pem(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise RequestError(f"expected a PEM file at {path}, could not read one; mend --tls-root") from error
-
-
-def _take_realtime() -> None:
-    from deepmusic.transports.soundcard.priority import LIVE_PRIORITY, take_realtime
-
-    if not take_realtime(LIVE_PRIORITY):
-        print("note: without real-time scheduling; docs/live.md says how to allow it", file=sys.stderr)
 
 
 def _list(*, as_json: bool) -> int:
@@ -136,6 +125,7 @@ async def _play(args: argparse.Namespace) -> None:
     from deepmusic.app.live_osc import LiveOsc
     from deepmusic.app.live_stream import LocalStream, StreamWish
     from deepmusic.app.remote_stream import RemoteStream
+    from deepmusic.app.rig_profile import RigProfile
     from deepmusic.cli.live_view import live_view
     from deepmusic.config import ServerConfig
     from deepmusic.model.catalog import DEFAULT_BUNDLE
@@ -170,9 +160,13 @@ async def _play(args: argparse.Namespace) -> None:
     else:
         certificates = _read_pem(args.tls_root) if args.tls_root else None
         make_stream = partial(RemoteStream, stream_wish, server=args.server, root_certificates=certificates)
-    cushion_s = DEFAULT_CUSHION_S if args.cushion is None else args.cushion / 1000.0
+    cushion_s = DEFAULT_CUSHION_S
+    if args.cushion is not None:
+        cushion_s = args.cushion / 1000.0
+    elif args.server is None and (profile := RigProfile.load()) is not None:
+        cushion_s = profile.cushion_s
     rig = await asyncio.to_thread(LiveRig, wish, make_stream, cushion_s=cushion_s)
-    _take_realtime()  # not before all is loaded: another set may be playing
+    go_first()
     osc = LiveOsc(rig.stream, rig.stream.styles, config)
     stopping = asyncio.Event()
     _stop_on_signals(stopping)

@@ -58,6 +58,7 @@ VERBS = {
     "styles": VerbEntry(module="deepmusic.cli.styles", summary="add, list, show and remove styles"),
     "models": VerbEntry(module="deepmusic.cli.models", summary="list, show and verify bundles"),
     "bench": VerbEntry(module="deepmusic.cli.bench", summary="measure what this machine can do"),
+    "check": VerbEntry(module="deepmusic.cli.check", summary="find out what this rig can do live"),
     "doctor": VerbEntry(module="deepmusic.cli.doctor", summary="check the installation and say what to mend"),
 }
 

@@ -66,7 +66,7 @@ class TightLoop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivePace:
-    """Several streams at the pace of a host, each with a deadline of one step."""
+    """Several streams at the pace of a host, each with a deadline."""
 
     n_streams: int
     seconds: float
@@ -163,13 +163,14 @@ class LiveStream:
         facts: of the model.
         style: its style.
         scheduler: runs its steps.
+        deadline_s: how long after its input a step may take.
     """
 
-    def __init__(self, facts: ModelFacts, style: StyleVector, scheduler: StepScheduler) -> None:
+    def __init__(self, facts: ModelFacts, style: StyleVector, scheduler: StepScheduler, deadline_s: float) -> None:
         self.answer_s: list[float] = []
         self.failure: Failure | None = None
         self._sent_s: dict[int, float] = {}
-        self.worker = SessionWorker(_session(facts, style), scheduler, self._take, deadline_s=STEP_S)
+        self.worker = SessionWorker(_session(facts, style), scheduler, self._take, deadline_s=deadline_s)
         self.worker.start()
 
     def send(self, block: Audio, index: int) -> None:
@@ -190,13 +191,15 @@ class LiveStream:
             self.failure = event
 
 
-def live_pace(bundle: LoadedBundle, style: StyleVector, n_streams: int, seconds: float) -> LivePace:
+def live_pace(
+    bundle: LoadedBundle, style: StyleVector, n_streams: int, seconds: float, *, deadline_s: float = STEP_S
+) -> LivePace:
     """Run `n_streams` streams for `seconds` as hosts would: a block whenever its last sample is due."""
     blocks = _step_blocks(example_content(min(max(seconds, 0.1), 10.0)))
     facts = model_facts(bundle.transfer)
     scheduler = StepScheduler(1)
     before = resident_bytes()
-    streams = [LiveStream(facts, style, scheduler) for _ in range(n_streams)]
+    streams = [LiveStream(facts, style, scheduler, deadline_s) for _ in range(n_streams)]
     n_blocks = max(1, round(seconds / STEP_S))
     try:
         started_s, cpu_s = time.perf_counter(), time.process_time()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from deepmusic.transports.soundcard.device import DeviceFacts, DeviceWish, OnCycle
-from deepmusic.transports.soundcard.rings import Rings
+from deepmusic.transports.soundcard.rings import Rings, Word
 
 RATE_HZ = 48000
 PERIOD_SAMPLES = 256
@@ -37,7 +37,7 @@ class ClockDevice:
 
     def start(self, on_cycle: OnCycle, rings: Rings) -> None:
         """Begins to run."""
-        self._thread = threading.Thread(target=self._run, args=(on_cycle,), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(on_cycle, rings), daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ class ClockDevice:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self, on_cycle: OnCycle) -> None:
+    def _run(self, on_cycle: OnCycle, rings: Rings) -> None:
         facts = self.facts
         noise = LEVEL * np.random.default_rng(0).standard_normal((facts.n_channels, 8 * facts.period_samples))
         blocks = np.split(noise.astype(np.float32), 8, axis=1)
@@ -58,4 +58,5 @@ class ClockDevice:
             due_s = started_s + n_cycles * facts.period_samples / facts.sample_rate_hz
             if self._is_closing.wait(max(0.0, due_s - time.monotonic())):
                 return
+            rings[Word.XRUNS] += time.monotonic() - due_s > facts.period_samples / facts.sample_rate_hz
             on_cycle(list(blocks[n_cycles % 8]), outputs)
