@@ -1,7 +1,6 @@
 """Recordings in and out: checked when they come, whole or not at all when they go.
 
-The runtime decodes foreign files in a child process; here a person optimises recordings of their own, at a desk, so
-libsndfile is called directly. Audio is held in memory: 1.4 GB for an hour of stereo at 48 kHz.
+Audio is held in memory: 1.4 GB for an hour of stereo at 48 kHz.
 """
 
 from __future__ import annotations
@@ -14,14 +13,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from deepmusic.audio import MAX_CHANNELS, SUPPORTED_RATES_HZ, Audio, as_audio, replace_non_finite
+from deepmusic.audio import SUPPORTED_RATES_HZ, Audio, as_audio, replace_non_finite
 from deepmusic.dsp.resample import resample
 from deepmusic.errors import AudioTooShort, DecodeFailed, RequestError, StorageFull, UnsupportedFormat
+from deepmusic_export.render.sound_file import open_sound_file
 
 #: Shortest content in seconds: 32 columns of the picture, what VGG19's five pools need.
 MIN_CONTENT_S = 0.75
-#: Rates that are read, Hz.
-MIN_RATE_HZ, MAX_RATE_HZ = 8000, 192000
 #: Where recordings go whose rate no session has, Hz.
 RESAMPLED_RATE_HZ = 48000
 
@@ -61,28 +59,7 @@ def read_recording(path: Path) -> Recording:
         UnsupportedFormat: It is no audio that libsndfile knows, or has a rate or channel count that is not taken.
         DecodeFailed: It breaks off.
     """
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
-        raise RequestError(f"{path}: expected an audio file, found {found} of that name; check the path")
-    if not os.access(path, os.R_OK):
-        raise RequestError(f"{path}: expected an audio file that may be read, this one may not; check its permissions")
-    if path.stat().st_size == 0:
-        raise RequestError(f"{path}: expected an audio file, got an empty one; export it again")
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a name that ends in .raw has no header
-        raise UnsupportedFormat(
-            f"{path}: expected WAV, AIFF, FLAC, OGG or MP3, got something else or a broken file; convert it first"
-        ) from error
-    with file:
-        if not MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
-            raise UnsupportedFormat(
-                f"{path}: expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz, got {file.samplerate} Hz; resample it first"
-            )
-        if not 1 <= file.channels <= MAX_CHANNELS:
-            raise UnsupportedFormat(
-                f"{path}: expected 1 to {MAX_CHANNELS} channels, got {file.channels}; mix it down first"
-            )
+    with open_sound_file(path) as file:
         expected = file.frames
         try:
             samples = file.read(dtype="float32", always_2d=True)
