@@ -81,7 +81,7 @@ class BandCorpus:
         groups = list(self._levels)
         rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         while len(rows) < size:
-            example = self._example(rng, groups[rng.integers(len(groups))], n_frames)
+            example = self._example(rng, self._corpus.draw(rng, groups), n_frames)
             if example is not None:
                 rows.append(example)
         content, style, oracle = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))

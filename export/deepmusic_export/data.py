@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +62,13 @@ class Corpus:
     """The groups of folders that `render` made; later groups are found as they appear.
 
     Args:
-        folders: One or more; every group counts alike.
+        folders: One or more; every group counts alike,
+        favoured: but for those of this folder, if one is given,
+        share: which make up this share of all examples, 0 to 1.
     """
 
-    def __init__(self, *folders: Path) -> None:
-        self.folders = folders
+    def __init__(self, *folders: Path, favoured: Path | None = None, share: float = 0.5) -> None:
+        self.folders, self._favoured, self._share = folders, favoured, share
         self._groups: dict[Path, _Group] = {}
         self.refresh()
 
@@ -92,6 +94,13 @@ class Corpus:
     def groups(self) -> list[Path]:
         """Paths of the groups, sorted."""
         return sorted(self._groups)
+
+    def draw(self, rng: np.random.Generator, groups: Sequence[Path]) -> Path:
+        """One of some groups, of the favoured folder as often as its share says; where it has none of them, any."""
+        if self._favoured is not None:
+            is_favoured = rng.random() < self._share
+            groups = [group for group in groups if (group.parent == self._favoured) == is_favoured] or groups
+        return groups[rng.integers(len(groups))]
 
     def clip(self, group: Path, patch: int, score: int) -> tuple[np.ndarray, int]:
         """A whole clip, float32 (samples,), and its rate in Hz."""
@@ -134,7 +143,7 @@ class Corpus:
         paths = [path for path, group in self._groups.items() if group.sample_rate_hz == rate]
         rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         while len(rows) < size:
-            example = self._example(rng, self._groups[paths[rng.integers(len(paths))]], n_samples)
+            example = self._example(rng, self._groups[self.draw(rng, paths)], n_samples)
             if example is not None:
                 rows.append(example)
         content, style, oracle = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))

@@ -17,7 +17,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser("onnx", help="write the bundle of a checkpoint")
     parser.add_argument("checkpoint", type=existing_file, help="what transfer made")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle; replaced whole")
-    parser.add_argument("--calibration", type=existing_folder, required=True, help="rendered corpus for int8")
+    parser.add_argument("--calibration", type=existing_folder, required=True, help="rendered corpus or pairs, for int8")
     parser.add_argument("--name", help="name of the bundle (default live, or studio for segments)")
     parser.add_argument("--version", default="1")
     parser.add_argument("--weights", choices=("float32", "float16"), default="float32", help="of the float files")
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 def _training_note(checkpoint: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     recipe = checkpoint["recipe"]
     return {
-        "data": args.data or f"{checkpoint['corpus_hours']:.1f} hours of rendered pairs",
+        "data": args.data or f"{checkpoint['corpus_hours']:.1f} hours of pairs",
         "steps": checkpoint["step"],
         "hours": round(checkpoint["spent_s"] / 3600, 2),
         "seed": recipe["seed"],

@@ -1,4 +1,4 @@
-"""`deepmusic-export render`: paired training audio from a SoundFont and our own synthesis."""
+"""`deepmusic-export render`: paired training audio from a SoundFont and our own synthesis, or from own recordings."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from deepmusic_export.cli.arguments import DEFAULT_SOUNDFONT, existing_file
+from deepmusic_export.cli.arguments import DEFAULT_SOUNDFONT, existing_file, existing_folder
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the verb."""
     parser = subparsers.add_parser("render", help="render paired audio: every score on every patch of its group")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the corpus; groups in it are kept")
-    parser.add_argument("--hours", type=float, default=6.0, help="length of the corpus in hours (default 6)")
+    parser.add_argument("--hours", type=float, help="length of the corpus in hours (default 6; 1 with --audio-folder)")
+    parser.add_argument(
+        "--audio-folder",
+        type=existing_folder,
+        metavar="FOLDER",
+        help="make pairs of the recordings in it, as transfer does; of the other options, --hours and --seed count",
+    )
     parser.add_argument("--soundfont", type=existing_file, default=str(DEFAULT_SOUNDFONT), help="SF2 or SF3 file")
     parser.add_argument("--programs", choices=("train", "held-out", "all"), default="train")
     parser.add_argument("--synth-share", type=float, default=0.22, help="share of groups from our own synthesis")
@@ -32,6 +38,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Renders what is missing."""
+    if args.audio_folder is not None:
+        from deepmusic_export.cli.own_recordings import DEFAULT_HOURS, make_pairs
+
+        make_pairs(args.audio_folder, args.output, args.hours or DEFAULT_HOURS, args.seed, args.processes)
+        return 0
     from deepmusic_export.render.corpus import CorpusPlan, render_corpus
 
     plan = CorpusPlan(
@@ -45,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         bodies=not args.own_bodies,
     )
     group_s = plan.n_patches * plan.n_scores * plan.clip_s
-    n_groups = max(1, math.ceil(args.hours * 3600 / group_s))
+    n_groups = max(1, math.ceil((args.hours or 6.0) * 3600 / group_s))
     render_corpus(replace(plan, n_groups=n_groups), args.output, args.processes)
     print(f"{n_groups} groups, {n_groups * group_s / 3600:.1f} hours in {args.output}", file=sys.stderr)
     return 0

@@ -6,14 +6,32 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deepmusic_export.cli.arguments import add_device, existing_file, existing_folder
+from deepmusic_export.cli.own_recordings import DEFAULT_HOURS, make_pairs
+
+if TYPE_CHECKING:
+    from deepmusic_export.data import Corpus
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the verb."""
-    parser = subparsers.add_parser("transfer", help="train the transfer network on a rendered corpus")
-    parser.add_argument("corpus", type=existing_folder, nargs="+", help="folders that render made")
+    parser = subparsers.add_parser("transfer", help="train the transfer network on rendered corpora or own recordings")
+    parser.add_argument("corpus", type=existing_folder, nargs="*", help="folders that render made")
+    parser.add_argument(
+        "--audio-folder",
+        type=existing_folder,
+        metavar="FOLDER",
+        help="train on the recordings in it too, or on them alone: WAV, AIFF, FLAC, OGG or MP3",
+    )
+    parser.add_argument("--pairs", type=Path, help="folder for the pairs made of them (default beside the checkpoint)")
+    parser.add_argument(
+        "--audio-hours", type=float, default=DEFAULT_HOURS, help="length of these pairs in hours (default 1)"
+    )
+    parser.add_argument(
+        "--audio-share", type=float, default=0.5, help="share of examples from them beside a corpus (default 0.5)"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint; an old one is gone on with")
     parser.add_argument("--validation", type=existing_folder, help="held-out corpus to watch while training")
     parser.add_argument("--minutes", type=float, default=90.0, help="time budget (default 90)")
@@ -53,11 +71,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--mixed", action="store_true", help="train convolutions in bfloat16")
     parser.add_argument("--seed", type=int, default=0)
     add_device(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, refuse=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
     """Trains until the time budget is spent."""
+    if not args.corpus and args.audio_folder is None:
+        args.refuse("expected a folder that render made, or --audio-folder with recordings of your own")
     if args.hold_style and args.start is None:
         raise ValueError("expected --from beside --hold-style: a fresh style encoder has learnt nothing yet")
     from deepmusic_export.data import Corpus
@@ -80,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     validation = None if args.validation is None else Corpus(args.validation)
-    trainer = TransferTrainer(recipe, Corpus(*args.corpus), validation, args.device, teacher)
+    trainer = TransferTrainer(recipe, _corpus(args), validation, args.device, teacher)
     if args.output.exists():
         trainer.load(args.output)
         print(f"going on at step {trainer.step}", file=sys.stderr)
@@ -89,3 +109,16 @@ def run(args: argparse.Namespace) -> int:
     trainer.run(args.output)
     print(f"{trainer.step} steps in {args.output}", file=sys.stderr)
     return 0
+
+
+def _corpus(args: argparse.Namespace) -> Corpus:
+    """The rendered folders and the pairs of own recordings, made first where they are missing."""
+    from deepmusic_export.data import Corpus
+
+    if args.audio_folder is None:
+        return Corpus(*args.corpus)
+    pairs = args.pairs or args.output.with_suffix(".pairs")
+    make_pairs(args.audio_folder, pairs, args.audio_hours, args.seed)
+    if not args.corpus:
+        return Corpus(pairs)
+    return Corpus(*args.corpus, pairs, favoured=pairs, share=args.audio_share)

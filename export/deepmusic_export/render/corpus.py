@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -65,12 +68,47 @@ def render_corpus(plan: CorpusPlan, folder: Path, n_processes: int = 2) -> None:
         RuntimeError: FluidSynth is missing or failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [index for index in range(plan.n_groups) if not _group_path(folder, index).exists()]
+    render_groups(partial(_render_group, plan, folder), missing_groups(folder, plan.n_groups), n_processes)
+
+
+def missing_groups(folder: Path, n_groups: int) -> list[int]:
+    """Numbers of the groups that a folder does not hold yet, of the first `n_groups`."""
+    return [index for index in range(n_groups) if not _group_path(folder, index).exists()]
+
+
+def render_groups(render: Callable[[int], None], numbers: list[int], n_processes: int) -> None:
+    """Renders groups in processes of their own, with a progress bar.
+
+    Args:
+        render: Writes the group of a number; can be pickled.
+        numbers: Which.
+        n_processes: At most so many at a time.
+    """
+    if not numbers:
+        return
     # Fresh processes: a fork would copy the locks of threads that are not copied.
     with ProcessPoolExecutor(n_processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(_render_group, plan, folder, index) for index in missing]
+        futures = [pool.submit(render, number) for number in numbers]
         for future in tqdm(as_completed(futures), total=len(futures), unit="group", disable=None):
             future.result()
+
+
+def write_group(folder: Path, index: int, clips: np.ndarray, meta: dict[str, Any]) -> None:
+    """Writes a group, whole or not at all.
+
+    Args:
+        folder: Of the corpus.
+        index: Number of the group.
+        clips: float32 (patches, scores, samples), at any level: each clip is brought to CLIP_LEVEL_DBFS.
+        meta: What the JSON file says: `sample_rate_hz`, `kind`, `patches`, and `scores` where there are notes.
+    """
+    out = np.stack([[_to_int16(clip) for clip in scores] for scores in clips])
+    path = _group_path(folder, index)
+    path.with_suffix(".json").write_text(json.dumps(meta))
+    draft = path.with_suffix(".part")
+    with draft.open("wb") as file:
+        np.save(file, out)
+    draft.rename(path)
 
 
 def _group_path(folder: Path, index: int) -> Path:
@@ -88,27 +126,20 @@ def _render_group(plan: CorpusPlan, folder: Path, index: int) -> None:
     patches = [_random_patch(rng, plan, str(kind)) for _ in range(plan.n_patches)]
     make_score = random_drum_score if kind == "drums" else random_score
     scores = [make_score(rng, plan.clip_s) for _ in range(plan.n_scores)]
-    n_samples = round(plan.clip_s * sample_rate_hz)
     clips = [(patch, score) for patch in patches for score in scores]
     if kind == "synth":
         voices = {patch.program: voice_of(patch.program) for patch in patches}
         raw = np.stack([play(score, voices[patch.program], plan.clip_s, sample_rate_hz) for patch, score in clips])
     else:
         raw = render_clips(plan.soundfont, clips, plan.clip_s, sample_rate_hz)
-    out = np.empty((len(clips), n_samples), np.int16)
-    for row, (patch, _) in enumerate(clips):
-        out[row] = _to_int16(apply_effects(raw[row], patch.effects, sample_rate_hz))
+    played = [apply_effects(audio, patch.effects, sample_rate_hz) for audio, (patch, _) in zip(raw, clips, strict=True)]
     meta = {
         "sample_rate_hz": sample_rate_hz,
         "kind": str(kind),
         "patches": [patch.as_dict() for patch in patches],
         "scores": [[_as_row(note) for note in score] for score in scores],
     }
-    _group_path(folder, index).with_suffix(".json").write_text(json.dumps(meta))
-    partial = _group_path(folder, index).with_suffix(".part")
-    with partial.open("wb") as file:
-        np.save(file, out.reshape(plan.n_patches, plan.n_scores, n_samples))
-    partial.rename(_group_path(folder, index))
+    write_group(folder, index, np.reshape(played, (plan.n_patches, plan.n_scores, -1)), meta)
 
 
 def _random_patch(rng: np.random.Generator, plan: CorpusPlan, kind: str) -> Patch:
