@@ -28,7 +28,7 @@ class Stage:
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     bundles = {"passthrough": passthrough_bundle, "style-gain": style_gain_bundle}
     async with serving(tmp_path, bundles, default="style-gain") as running:
-        osc = OscServer(running.sessions, running.styles)
+        osc = OscServer(running.sessions, running.styles, opener=running.sessions)
         port = await osc.start("127.0.0.1", 0)
         yield Stage(serving=running, osc=osc, osc_address=f"127.0.0.1:{port}")
         await osc.stop()

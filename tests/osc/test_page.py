@@ -11,6 +11,7 @@ import pytest
 from deepmusic.session.parameters import PARAMETERS
 from deepmusic.stage.set_list import Cue, SetList
 from deepmusic.transports.osc.answers import Answer
+from deepmusic.transports.osc.audio.messages import AudioAddress, AudioAnswer, read_open
 from deepmusic.transports.osc.counters import OscStats
 from deepmusic.transports.osc.namespace import QUESTIONS
 from tests.house.repository import ROOT
@@ -46,7 +47,18 @@ def test_the_page_has_every_address_and_no_other():
 
 def test_the_page_has_every_answer_and_no_other():
     heard = [address for row in table("## What a rig hears") for address in quoted(row[0])]
-    assert sorted(heard) == sorted(answer.value for answer in Answer)
+    assert sorted(heard) == sorted(answer.value for answer in (*Answer, *AudioAnswer))
+
+
+def test_the_page_has_every_address_of_audio_and_what_answers_it():
+    rows = table("## Audio in datagrams")
+    assert [quoted(row[0]) for row in rows] == [[address.value] for address in AudioAddress]
+    answers = {answer for row in rows for answer in quoted(row[2])} - {"/done"}
+    assert answers == {answer.value for answer in AudioAnswer}
+    address, *words = shlex.split(quoted(rows[0][1])[0])
+    assert address == AudioAddress.OPEN.value
+    request = read_open([argument(word) for word in words])
+    assert request.wait_samples == 1920
 
 
 def test_the_page_has_every_counter_in_its_order():

@@ -100,7 +100,9 @@ class Server:
             with_reflection=config.reflection,
         )
         self._performer = Performer(self._sessions, cues, time.monotonic())
-        self._osc = OscServer(self._sessions, styles, networks=config.osc_allowed, performer=self._performer)
+        self._osc = OscServer(
+            self._sessions, styles, opener=self._sessions, networks=config.osc_allowed, performer=self._performer
+        )
         self._http = HttpServer(self._osc.query)
         self._announcement: Announcement | None = None
         self._notes = _notes_on_set(cues, library)

@@ -24,6 +24,8 @@ from deepmusic.stage.performer import Performer
 from deepmusic.stage.set_list import SetList
 from deepmusic.transports.osc import answers
 from deepmusic.transports.osc.answers import ReturnPath
+from deepmusic.transports.osc.audio.messages import AUDIO_ADDRESSES, IN_PREFIX
+from deepmusic.transports.osc.audio.streams import AudioStreams, Reception
 from deepmusic.transports.osc.codec import Argument, decode
 from deepmusic.transports.osc.conductor import Conductor
 from deepmusic.transports.osc.counters import Count, Counters, OscStats
@@ -32,7 +34,7 @@ from deepmusic.transports.osc.gate import Gate, Network, Peer
 from deepmusic.transports.osc.intake import Intake, Waiting
 from deepmusic.transports.osc.moment import Moment
 from deepmusic.transports.osc.namespace import QUESTIONS, Question
-from deepmusic.transports.osc.ports import SessionDirectory, StyleList
+from deepmusic.transports.osc.ports import SessionDirectory, SessionOpener, StyleList
 from deepmusic.transports.osc.stage import Stage, stage_news
 from deepmusic.transports.osc.subscribers import EXPIRY_S, MAX_SUBSCRIBERS, Subscribers
 from deepmusic.transports.osc.watch import LOOK_S, MAX_MESSAGES_A_LOOK, look, news
@@ -55,6 +57,7 @@ class Bridge:
         sessions: The streams that run.
         styles: The library.
         send: Sends bytes to a peer; False where it cannot now.
+        opener: Opens sessions for audio over OSC; ``None`` where none is served.
         networks: Allowed beside loopback.
         performer: Has the beat and the set; without one there is a beat alone.
         clock: Monotonic seconds, the same that the sessions have.
@@ -67,6 +70,7 @@ class Bridge:
         styles: StyleList,
         send: Callable[[bytes, Peer], bool],
         *,
+        opener: SessionOpener | None = None,
         networks: Iterable[Network] = (),
         performer: Performer | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -85,6 +89,7 @@ class Bridge:
         self._performer = performer or Performer(sessions, SetList(), clock())
         self._stage = Stage(self._performer, self._errands, clock)
         self._conductor = Conductor(sessions, self._errands, self._counters, self._performer.metronome, clock)
+        self._audio = AudioStreams(opener, self._errands, self._subscribers.is_verified, send, self._counters, clock)
 
     @property
     def stats(self) -> OscStats:
@@ -92,7 +97,13 @@ class Bridge:
         return self._counters.snapshot()
 
     def receive(self, datagram: bytes, address: tuple[str | int, ...]) -> None:
-        """Takes a datagram; what is in it is carried out soon."""
+        """Takes a datagram; what is in it is carried out soon, and audio at once: its sound cannot wait."""
+        if datagram.startswith(IN_PREFIX) and (peer := self._gate.peer(address)) is not None:
+            reception = self._audio.receive(datagram, peer)
+            if reception is not Reception.NO_AUDIO:
+                self._counters.add(Count.DATAGRAMS)
+                self._counters.add(Count.FLOODED, int(reception is Reception.TOO_MANY))
+                return
         self._intake.receive(datagram, address)
 
     def admit(self, address: tuple[str | int, ...]) -> Peer | None:
@@ -105,6 +116,11 @@ class Bridge:
 
     def offer(self, packet: bytes, peer: Peer) -> bool:
         """Takes a packet of a connection; False where it has to come again a little later."""
+        if packet.startswith(IN_PREFIX):
+            reception = self._audio.receive(packet, peer)
+            if reception is not Reception.NO_AUDIO:
+                self._counters.add(Count.DATAGRAMS, int(reception is Reception.TAKEN))
+                return reception is Reception.TAKEN
         return self._intake.offer(packet, peer)
 
     def drop(self, why: Count) -> None:
@@ -113,8 +129,13 @@ class Bridge:
 
     def forget(self, peer: Peer) -> None:
         """A connection has ended, and its subscription with it."""
+        self._audio.forget(peer)
         self._subscribers.remove(peer)
         self._gate.forget(peer)
+
+    def close(self) -> None:
+        """Ends the streams of audio that are open."""
+        self._audio.close()
 
     async def run(self) -> None:
         """Works until it is cancelled."""
@@ -122,6 +143,7 @@ class Bridge:
             tasks.create_task(self._carry_out())
             tasks.create_task(self._errands.run())
             tasks.create_task(self._tell())
+            tasks.create_task(self._audio.run())
 
     def work(self) -> bool:
         """Carries out what waits, for at most ``SLICE_S`` and the message in hand; whether more may be waiting."""
@@ -170,7 +192,9 @@ class Bridge:
             message = decode(waiting.packet)
             address = message.address
             question = QUESTIONS.get(address)
-            if question is None:
+            if (audio := AUDIO_ADDRESSES.get(address)) is not None:
+                self._audio.command(audio, message.arguments, path)
+            elif question is None:
                 self._conductor.control(message, waiting.moment, path)
             else:
                 self._answer(question, message.arguments, waiting.moment, path)

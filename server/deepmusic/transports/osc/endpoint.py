@@ -19,7 +19,7 @@ from deepmusic.transports.osc.connections import BACKLOG, Connections
 from deepmusic.transports.osc.counters import OscStats
 from deepmusic.transports.osc.datagram import MAX_DATAGRAM_BYTES
 from deepmusic.transports.osc.gate import Network, Peer
-from deepmusic.transports.osc.ports import SessionDirectory, StyleList
+from deepmusic.transports.osc.ports import SessionDirectory, SessionOpener, StyleList
 from deepmusic.transports.osc.query.service import OscQuery
 
 MAX_DATAGRAMS_A_TURN = 32
@@ -38,6 +38,7 @@ class OscServer:
     Args:
         sessions: The streams that run.
         styles: The library.
+        opener: Opens sessions for audio over OSC; ``None`` where none is served.
         networks: Allowed beside loopback.
         performer: Has the beat and the set; without one there is a beat alone.
     """
@@ -47,10 +48,11 @@ class OscServer:
         sessions: SessionDirectory,
         styles: StyleList,
         *,
+        opener: SessionOpener | None = None,
         networks: Iterable[Network] = (),
         performer: Performer | None = None,
     ) -> None:
-        self._bridge = Bridge(sessions, styles, self._send, networks=networks, performer=performer)
+        self._bridge = Bridge(sessions, styles, self._send, opener=opener, networks=networks, performer=performer)
         self._connections = Connections(self._bridge)
         self.query = OscQuery(self._bridge, sessions, styles)
         """Describes the address space to whoever asks over HTTP."""
@@ -96,6 +98,7 @@ class OscServer:
         """Closes the sockets and ends what runs; what waits is dropped."""
         if self._rest is not None:
             self._rest.cancel()
+        self._bridge.close()
         if self._socket is not None:
             self._stop_listening(self._socket)
             self._socket.close()

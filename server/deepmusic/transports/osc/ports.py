@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from deepmusic.audio import AudioFormat
 from deepmusic.model.style_share import StyleShare
 from deepmusic.model.style_vector import StyleVector
-from deepmusic.session.events import ChangeStyle, Control
+from deepmusic.session.events import AudioOut, ChangeStyle, Control, Failure, InEvent, Notice, Summary
 from deepmusic.session.stats import SessionStats
 from deepmusic.transports.wire.listings import StyleListing
+from deepmusic.transports.wire.messages import StreamConfig
 
 
 class LiveFacts(Protocol):
@@ -78,6 +79,46 @@ class LiveSession(Protocol):
 
         Raises:
             StyleNotFound: No style of that name.
+        """
+        ...
+
+
+Emitted = AudioOut | Notice | Summary | Failure
+"""What a session hands out to a transport."""
+
+Emit = Callable[[Emitted], None]
+"""[worker] Takes what a session hands out; returns soon."""
+
+
+class OwnSession(Protocol):
+    """A session that runs for a stream of audio over OSC."""
+
+    @property
+    def facts(self) -> LiveFacts:
+        """[any] What is fixed for its life."""
+        ...
+
+    def post(self, event: InEvent) -> None:
+        """[loop] Hands an event in; never waits.
+
+        Raises:
+            AudioTooFast: Too much is waiting already.
+        """
+        ...
+
+    def close(self) -> None:
+        """[any] Stops it and frees its slot, without waiting; what it has not handed out is lost."""
+        ...
+
+
+class SessionOpener(Protocol):
+    """Opens sessions."""
+
+    def open(self, config: StreamConfig, *, max_block_samples: int, emit: Emit) -> OwnSession:
+        """[any] Opens a session; may take a while, since it may load a bundle.
+
+        Raises:
+            DeepmusicError: The bundle, a style or a parameter is not to be had, or the server is full.
         """
         ...
 
