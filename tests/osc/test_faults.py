@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import ipaddress
-import random
-import struct
-import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -19,15 +15,12 @@ from deepmusic.transports.osc.datagram import MAX_MESSAGES
 from deepmusic.transports.osc.gate import ALL_MESSAGES_A_SECOND, MAX_SOURCES, MESSAGES_A_SECOND, MOST_AT_ONCE, Gate
 from deepmusic.transports.osc.intake import MAX_WAITING
 from deepmusic.transports.osc.namespace import QUESTIONS
-from deepmusic.transports.osc.time_tag import tag_of
+from tests.osc.fuzz import AFAR, LONGEST_TURN_S, Fuzzer, longest_turn_s
 from tests.osc.rig import LOCAL, Desk, FakeClock
+from tests.osc.test_audio import Studio
 from tests.osc.test_datagram import STRENGTH, TRAPS, bundle, padded
 
 LAN = (ipaddress.ip_network("192.168.1.0/24"), ipaddress.ip_network("fd00::/8"))
-AFAR = ("192.168.1.20", 9999)
-FOREIGN = ("203.0.113.7", 9999)
-LONGEST_TURN_S = 0.005
-"""Of the processor's time: other programs that share it are no fault of the bridge."""
 TRIES = 10
 """A shared machine can charge a turn with what others did to its caches: only what is slow every time is slow."""
 N_FUZZED = 4000
@@ -39,30 +32,6 @@ def _no_collection() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-
-
-@contextlib.contextmanager
-def untraced() -> Iterator[None]:
-    """Without the tracer of a coverage run, which makes every line four times as slow."""
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(tracer)
-
-
-@untraced()
-def longest_turn_s(desk: Desk, datagram: bytes, peer: tuple[str | int, ...] = LOCAL) -> float:
-    start_s = time.thread_time()
-    desk.bridge.receive(datagram, peer)
-    longest_s = time.thread_time() - start_s
-    is_more = True
-    while is_more:
-        start_s = time.thread_time()
-        is_more = desk.bridge.work()
-        longest_s = max(longest_s, time.thread_time() - start_s)
-    return longest_s
 
 
 def is_prompt(make: Callable[[], Desk], datagram: bytes, peer: tuple[str | int, ...] = LOCAL) -> bool:
@@ -199,50 +168,17 @@ async def test_a_fault_of_ours_is_answered_without_its_text_and_ends_nothing(cap
     assert caplog.text.count("ZeroDivisionError: secret") == 2
 
 
-def noise_datagram(random_bytes: random.Random, sound: list[bytes]) -> bytes:
-    """Something near OSC: a message, a bundle, damaged in a few places or cut, or plain noise."""
-    kind = random_bytes.random()
-    if kind < 0.1:
-        return random_bytes.randbytes(random_bytes.randrange(200))
-    picked = random_bytes.choices(sound, k=random_bytes.randrange(1, 6))
-    tag = random_bytes.choice([1, 0, 2**64 - 1, random_bytes.getrandbits(64), tag_of(1_700_000_000.0 + 0.1)])
-    whole = bytearray(picked[0] if kind < 0.5 else bundle(*picked, bundle(*picked), time_tag=tag))
-    for _ in range(random_bytes.randrange(4)):
-        place = random_bytes.randrange(len(whole))
-        if random_bytes.random() < 0.5:
-            whole[place] = random_bytes.randrange(256)
-        else:
-            size = random_bytes.choice([-4, -1, 0, 4, 2**31 - 1, -(2**31)])
-            whole[place : place + 4] = struct.pack(">i", size)
-    return bytes(whole[: random_bytes.randrange(len(whole) + 1)] if random_bytes.random() < 0.2 else whole)
-
-
 @pytest.mark.usefixtures("_no_collection")
 async def test_thousands_of_damaged_datagrams_do_no_harm(caplog: pytest.LogCaptureFixture):
-    desk = Desk("guitar", "voice/2", networks=LAN)
-    random_bytes = random.Random(53)
-    addresses = [*QUESTIONS, "/deepmusic/session/*/at", "/deepmusic/*", "/deepmusic/session/[gv]*/{mix,style}"]
-    addresses += [f"/deepmusic/{name}" for name in PARAMETERS]
-    values: list[list[object]] = [[], [1], [0.5, 100], ["brass"], ["brass", 0.5, "strings", 0.5], [100, "mix", 0.5]]
-    values += [[-(2**40)], [2**62, 2**62], [1e30], [-1e30, 1e30], [True, None], [b"blob"], ["", ""]]
-    sound = [build_msg(address, value or "").dgram for address in addresses for value in values]  # type: ignore[arg-type]
-    slow: list[tuple[bytes, tuple[str | int, ...]]] = []
-    for n in range(N_FUZZED):
-        desk.clock.now_s += 1.0  # allowances are full again
-        datagram = noise_datagram(random_bytes, sound)
-        peer = (LOCAL, AFAR, FOREIGN)[n % 3]
-        n_before = len(desk.sent)
-        if longest_turn_s(desk, datagram, peer) >= LONGEST_TURN_S:
-            slow.append((datagram, peer))
-        sent = desk.sent[n_before:]
-        assert all(address == peer for address, _ in sent)
-        if peer == FOREIGN:
-            assert sent == []
-        if peer == AFAR:
-            assert sum(len(packet) for _, packet in sent) <= len(datagram)
-    assert all(is_prompt(lambda: Desk("guitar", "voice/2", networks=LAN), *suspect) for suspect in slow)
-    stats = desk.bridge.stats
-    assert stats.datagrams == N_FUZZED
+    fuzzer = Fuzzer(Studio(), seed=53)
+    for _ in range(N_FUZZED):
+        fuzzer.one()
+    await fuzzer.tidy()
+    outcome, stats = fuzzer.outcome, fuzzer.desk.bridge.stats
+    assert outcome.wrong == []
+    assert all(is_prompt(Studio, *suspect) for suspect in outcome.slow)
+    assert outcome.n_packets > 100
     assert min(stats.foreign, stats.malformed, stats.messages, stats.late, stats.too_early, stats.failed) > 50
     assert caplog.records == []
-    assert desk.say("/version")
+    assert fuzzer.desk.say("/version")
+    fuzzer.desk.bridge.close()
