@@ -6,13 +6,18 @@ import asyncio
 import itertools
 import re
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from pythonosc.osc_message_builder import build_msg
 
 from tests.examples.stage import PATIENCE_S, OscStage, osc_stage, running
+from tests.osc.test_audio import as_live_as_a_busy_machine_allows
+from tests.rpc.serving import noise
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "client_examples/osc"
 # SuperCollider is built with Qt, whose browser refuses to start in its sandbox where root runs it.
@@ -101,3 +106,19 @@ async def test_oscdump_shows_what_a_subscriber_hears(stage: OscStage):
                     await said.process.wait()
                 if shown.search(oscdump.text):
                     break
+
+
+async def test_a_file_goes_through_in_datagrams(stage: OscStage, tmp_path: Path):
+    content, out = tmp_path / "content.wav", tmp_path / "out.wav"
+    recording = noise(24000).T
+    as_live_as_a_busy_machine_allows(stage.server._sessions)
+    soundfile.write(content, recording, 48000, subtype="FLOAT")
+    command = (sys.executable, str(EXAMPLES / "audio.py"), "brass", str(content), str(out), stage.facts.osc)
+    async with running(*command) as example:
+        await stage.wait_until(lambda: example.process.returncode is not None)
+    assert example.process.returncode == 0, example.text
+    assert example.text.startswith("file closed 24000")
+    np.testing.assert_allclose(soundfile.read(out, dtype="float32")[0], recording, atol=1e-5)
+    async with running(*(word if word != "brass" else "nobody" for word in command)) as example:
+        await stage.wait_until(lambda: example.process.returncode is not None)
+    assert (example.process.returncode, "no style is named" in example.text) == (1, True)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pythonosc.osc_message_builder import OscMessageBuilder, build_msg
 
+from deepmusic.app.sessions import Sessions
 from deepmusic.audio import Audio, AudioFormat
 from deepmusic.errors import AudioTooFast, BadConfig, BadName, BadParameter, NoCapacity
 from deepmusic.session.config import SessionConfig
@@ -106,19 +107,19 @@ async def paced(rig: Rig, packets: Sequence[bytes]) -> None:
         rig.throw(packet)
 
 
-def as_live_as_a_busy_machine_allows(stage: Stage) -> None:
+def as_live_as_a_busy_machine_allows(sessions: Sessions) -> None:
     """A step that comes late gives the dry signal, which no render has: here only samples are looked at."""
-    inner = stage.serving.sessions.open
+    inner = sessions.open
 
     def patient(config: StreamConfig, **rest: object) -> object:
         return inner(dataclasses.replace(config, deadline_samples=4 * RATE_HZ), **rest)  # type: ignore[arg-type]
 
-    stage.serving.sessions.open = patient  # type: ignore[method-assign,assignment]
+    sessions.open = patient  # type: ignore[method-assign,assignment]
 
 
 @pytest.fixture
 def patient_stage(stage: Stage) -> Stage:
-    as_live_as_a_busy_machine_allows(stage)
+    as_live_as_a_busy_machine_allows(stage.serving.sessions)
     return stage
 
 
