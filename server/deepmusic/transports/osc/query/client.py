@@ -17,8 +17,8 @@ from deepmusic.transports.osc.gate import Peer
 from deepmusic.transports.osc.namespace import ROOT, SESSION
 from deepmusic.transports.osc.query.tree import Tree, Value
 
-MAX_LISTENED = 1024
-"""Methods that one client may listen to: all of some ninety streams; of one more, nothing is told."""
+MAX_LISTENED = 256
+"""Methods that one client may listen to: all of some twenty streams; of one more, nothing is told."""
 
 MAX_WAITING_FRAMES = 256
 """Answers to a client's own messages that wait to be sent; one more is withheld. News wait until it has read."""

@@ -145,14 +145,15 @@ class OscQuery:
             if not self._clients:
                 self._has_clients.clear()
                 continue
-            self.tell()
+            await self.tell()
             await asyncio.sleep(LOOK_S)
 
-    def tell(self) -> None:
-        """One look."""
+    async def tell(self) -> None:
+        """One look; everything else on the loop has its turn between two clients."""
         tree = Tree(streams=[state_of(session) for session in self._sessions.running()])
-        for client in self._clients.values():
+        for client in tuple(self._clients.values()):
             client.tell(tree)
+            await asyncio.sleep(0)
 
     def _described(self, streams: Sequence[StreamState], path: str, query: str) -> Described:
         """[any] Reads the library and describes; takes milliseconds where streams are many."""

@@ -74,6 +74,10 @@ class Tree:
     """Those that run, in the order of their opening."""
     styles: Sequence[str] = field(default=())
     """Names of the styles of the library."""
+    _by_part: dict[str, StreamState] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_part", {stream.part: stream for stream in reversed(self.streams)})
 
     def value(self, path: str) -> Value | None:
         """The value of a method; ``None`` where there is none at that path."""
@@ -81,9 +85,8 @@ class Tree:
         if len(parts) == 2 and parts[0] == ROOT and parts[1] in PARAMETERS:
             return value_of(PARAMETERS[parts[1]], self.streams[0] if self.streams else NO_STREAM)
         if len(parts) == 4 and parts[:2] == [ROOT, SESSION] and parts[3] in PARAMETERS:
-            for stream in self.streams:
-                if stream.part == parts[2]:
-                    return value_of(PARAMETERS[parts[3]], stream)
+            stream = self._by_part.get(parts[2])
+            return None if stream is None else value_of(PARAMETERS[parts[3]], stream)
         return None
 
     def node(self, path: str) -> Json | None:
@@ -103,6 +106,7 @@ class Tree:
                 f"{base}/{stream.part}", "One stream.", self._parameters(f"{base}/{stream.part}", stream)
             )
             for stream in self.streams
+            if self._by_part[stream.part] is stream  # of two that have one name, the first
         }
         everything = self._parameters(f"/{ROOT}", first) | {
             SESSION: _container(base, "The streams that run, by name.", streams)
