@@ -102,6 +102,10 @@ class ServerConfig:
     """Whether to tell the local network where OSC and OSCQuery are (mDNS)."""
     set_list: str = ""
     """TOML file with the cues of an evening; empty for none."""
+    record: str = ""
+    """Folder for a receipt and the dry input of every stream; empty records none."""
+    record_gb: float = 8.0
+    """What the recordings in it may take together, 10**9 bytes, 0.001 to 100000."""
     tls_certificate: str = ""
     """PEM file with the certificate chain; empty for plain text."""
     tls_key: str = ""
@@ -120,6 +124,7 @@ class ServerConfig:
             ("max_streams", 1, 4096),
             ("idle_limit_s", 0.1, 86400.0),
             ("grace_s", 0.0, 600.0),
+            ("record_gb", 0.001, 100000.0),
         ):
             if not lowest <= getattr(self, name) <= highest:
                 raise BadConfig(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deepmusic.app.recorder import Recorder
 from deepmusic.app.sessions import Sessions
 from deepmusic.audio import Audio, AudioFormat
 from deepmusic.errors import StyleExists, StyleNotFound
@@ -112,6 +113,8 @@ async def serving(
     tls: TlsFiles | None = None,
     with_reflection: bool = False,
     opener_around: Callable[[Sessions], object] | None = None,
+    scheduler_around: Callable[[StepScheduler], object] | None = None,
+    recorder: Recorder | None = None,
 ) -> AsyncIterator[Serving]:
     """Serves the bundles that the builders write."""
     for name, build in bundles.items():
@@ -119,7 +122,14 @@ async def serving(
     catalog = BundleCatalog(folder, package_folder=folder / "none", device="cpu", probe=lambda bundle: None)
     scheduler = StepScheduler(1)
     styles = GainStyles()
-    sessions = Sessions(catalog, scheduler, styles, default_bundle=default, max_sessions=max_sessions)
+    sessions = Sessions(
+        catalog,
+        scheduler if scheduler_around is None else scheduler_around(scheduler),  # type: ignore[arg-type]
+        styles,
+        default_bundle=default,
+        max_sessions=max_sessions,
+        recorder=recorder,
+    )
     opener = opener_around(sessions) if opener_around is not None else sessions
     server = RpcServer(
         opener,  # type: ignore[arg-type]
@@ -143,6 +153,8 @@ async def serving(
         await server.stop(0.0)
         sessions.close(5.0)
         scheduler.stop()
+        if recorder is not None:
+            recorder.stop()
 
 
 def config(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from deepmusic.session.events import (
     ChangeStyle,
     Failure,
     Finish,
+    InEvent,
     OutEvent,
     Summary,
 )
@@ -132,6 +133,39 @@ def test_a_worker_with_the_real_scheduler_gives_what_a_session_gives():
     np.testing.assert_array_equal(np.concatenate([out.block for out in listener.blocks()], axis=1), expected)
     assert worker.stats.samples_in == 40000
     assert not worker.is_running
+
+
+class BrokenTape:
+    """Takes some events and then fails, at its end too."""
+
+    def __init__(self, n_good: int) -> None:
+        self.n_left = n_good
+        self.n_closed = 0
+
+    def note(self, event: InEvent, outs: Sequence[OutEvent], n_rendered: int) -> None:
+        self.n_left -= 1
+        if self.n_left < 0:
+            raise ZeroDivisionError
+
+    def close(self) -> None:
+        self.n_closed += 1
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("n_good", [0, 3, 1000])
+def test_what_goes_wrong_with_a_tape_costs_the_receipt_alone(n_good: int):
+    content = streams.noise(4000)
+    scheduler, listener, tape = StepScheduler(1), Listener(), BrokenTape(n_good)
+    worker = SessionWorker(session(), scheduler, listener, deadline_s=None, tape=tape)
+    worker.start()
+    for event in (*streams.audio_events(content), Finish()):
+        worker.post(event)
+    listener.wait_for(has(Summary))
+    assert worker.join(PATIENCE_S)
+    scheduler.stop()
+    sound = np.concatenate([out.block for out in listener.blocks()], axis=1)
+    np.testing.assert_array_equal(sound, play_through(session(), content).audio)
+    assert tape.n_closed == 1
 
 
 def test_a_step_past_its_deadline_is_played_dry_and_its_answer_keeps_the_stream_going():

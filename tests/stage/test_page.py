@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
+from deepmusic.stage.receipt import Entry
 from deepmusic.stage.set_list import CUE_KEYS, parse_set
 from tests.house.repository import ROOT
 from tests.osc.test_page import SAID, quoted
@@ -20,6 +22,12 @@ def test_the_page_has_every_key_of_a_cue_and_no_other():
     rows = PAGE[PAGE.index("| key of a cue |") :].split("\n\n")[0].splitlines()[2:]
     keys = [key for row in rows for key in re.findall(r"`([^`]+)`", row.split("|")[1])]
     assert sorted(keys) == sorted(CUE_KEYS)
+
+
+def test_the_page_has_every_line_of_a_receipt_and_no_other():
+    rows = PAGE[PAGE.index("| line |") :].split("\n\n")[0].splitlines()[2:]
+    lines = [line for row in rows for line in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    assert sorted(lines) == sorted(["receipt", *(entry.__name__.lower() for entry in get_args(Entry))])
 
 
 def test_every_address_of_the_page_is_one_of_the_bridge():

@@ -86,6 +86,14 @@ def failing_segment_bundle(path: Path, *, after_steps: int = 0, name: str = "fai
     return _write_segment(path, name, fails_after=after_steps)
 
 
+def remembering_bundle(path: Path, *, name: str = "remembering") -> Path:
+    """The content's gain is the style's value 0 less 0.25 dB for each step of the state, over some noise: every lost,
+    repeated or reset state, and every style, is heard in every sample."""
+    levels = [0.0, OFF_DB, OFF_DB, -20.0]
+    transfer = _transfer_model(levels_db=levels, style_sets_gain=True, db_per_step=-0.25)
+    return _write(path, name, transfer, levels_db=levels, style_gain=True, db_per_step=-0.25)
+
+
 def slow_bundle(path: Path, *, n_products: int = 2000, name: str = "slow") -> Path:
     """A pass-through that multiplies 128 x 128 matrices `n_products` times a step (about 0.1 ms each on one core)."""
     return _write(path, name, _transfer_model(content_db=0.0, n_products=n_products))

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepmusic.app.recorder import Recorder
 from deepmusic.app.sessions import Sessions
 from deepmusic.app.set_file import read_set
 from deepmusic.app.shelves import Bundles, Styles
@@ -84,12 +85,14 @@ class Server:
         self._bundles = Bundles(self._catalog, config.bundle)
         library = StyleLibrary(Path(config.styles) if config.styles else None)
         styles = Styles(library, lambda name: self._catalog.get(name or config.bundle))
+        self._recorder = Recorder(Path(config.record), round(config.record_gb * 1e9)) if config.record else None
         self._sessions = Sessions(
             self._catalog,
             self._scheduler,
             styles,
             default_bundle=config.bundle,
             max_sessions=config.max_streams,
+            recorder=self._recorder,
         )
         self._rpc = RpcServer(
             self._sessions,
@@ -151,6 +154,8 @@ class Server:
         await self._rpc.stop(self._config.grace_s)
         await asyncio.to_thread(self._sessions.close, CLOSE_TIMEOUT_S)
         await asyncio.to_thread(self._scheduler.stop)
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.stop)
 
     async def _start_osc(self, notes: list[str]) -> str:
         """Listens for OSC; the address, empty where there is none.

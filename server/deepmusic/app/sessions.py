@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, cast
 
+from deepmusic.app.recorder import Recorder
 from deepmusic.audio import AudioFormat
 from deepmusic.errors import BundleInvalid, NoCapacity, ShuttingDown
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle
@@ -46,6 +49,7 @@ class Sessions:
         styles: Where vectors come from.
         default_bundle: Name of the bundle of streams that name none.
         max_sessions: Sessions at a time.
+        recorder: Records every session; ``None`` for none.
     """
 
     def __init__(
@@ -56,12 +60,14 @@ class Sessions:
         *,
         default_bundle: str,
         max_sessions: int,
+        recorder: Recorder | None = None,
     ) -> None:
         self._catalog = catalog
         self._scheduler = scheduler
         self._styles = styles
         self._default_bundle = default_bundle
         self._max_sessions = max_sessions
+        self._recorder = recorder
         self._lock = threading.Lock()
         self._running: dict[OpenSession, None] = {}  # a set that keeps the order of opening
         self._n_opening = 0
@@ -135,8 +141,13 @@ class Sessions:
         rate_hz = config.audio_format.sample_rate_hz
         step_samples = round(session.step_s * rate_hz)
         deadline_s = None if config.deadline_samples is None else (config.deadline_samples or step_samples) / rate_hz
+        tape = self._recorder and self._recorder.open(
+            config, loaded, vector, latency_samples=session.latency_samples, step_samples=step_samples
+        )
         # A worker keeps requests for steps to itself; what is left is for the transport.
-        worker = SessionWorker(session, self._scheduler, lambda event: emit(_emitted(event)), deadline_s=deadline_s)
+        worker = SessionWorker(
+            session, self._scheduler, lambda event: emit(_emitted(event)), deadline_s=deadline_s, tape=tape
+        )
         facts = SessionFacts(
             bundle=name,
             bundle_digest=loaded.bundle.digest,
@@ -157,7 +168,10 @@ class Sessions:
         )
 
     def _blend(self, shares: Sequence[StyleShare], loaded: LoadedBundle) -> StyleVector:
-        return blend((self._styles.vector(share.name, loaded), share.weight) for share in shares)
+        vector = blend((self._styles.vector(share.name, loaded), share.weight) for share in shares)
+        used = [share for share in shares if share.weight > 0.0]
+        total = math.fsum(share.weight for share in used)
+        return replace(vector, shares=tuple(replace(share, weight=share.weight / total) for share in used))
 
     def _free(self, session: OpenSession) -> None:
         with self._lock:

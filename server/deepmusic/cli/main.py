@@ -55,6 +55,7 @@ VERBS = {
     "remix": VerbEntry(module="deepmusic.cli.remix", summary="play one recording in the sound of another, to a file"),
     "stream": VerbEntry(module="deepmusic.cli.stream", summary="send a file through a server"),
     "live": VerbEntry(module="deepmusic.cli.live", summary="play through the sound card or JACK"),
+    "replay": VerbEntry(module="deepmusic.cli.replay", summary="render a recorded stream again, sample for sample"),
     "styles": VerbEntry(module="deepmusic.cli.styles", summary="add, list, show and remove styles"),
     "models": VerbEntry(module="deepmusic.cli.models", summary="list, show and verify bundles"),
     "bench": VerbEntry(module="deepmusic.cli.bench", summary="measure what this machine can do"),

@@ -43,6 +43,7 @@ class TransferModel:
         precision_note: str,
         requested_device: Device,
         device_note: str,
+        intra_op_threads: int,
     ) -> None:
         self._session = session
         self._initial_state = bundle.initial_state()
@@ -57,6 +58,8 @@ class TransferModel:
         self.device_note = device_note
         #: The provider that runs the graph, by ONNX Runtime's name.
         self.provider: str = self._session.get_providers()[0]
+        #: Threads within one step.
+        self.intra_op_threads = intra_op_threads
 
     @classmethod
     def load(
@@ -111,6 +114,7 @@ class TransferModel:
             precision_note=precision_note,
             requested_device=device,
             device_note=device_note,
+            intra_op_threads=threads,
         )
 
     @property

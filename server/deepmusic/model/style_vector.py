@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepmusic.errors import BadParameter
+from deepmusic.model.style_share import StyleShare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,8 +24,8 @@ class StyleVector:
     """`Bundle.digest` of the bundle whose encoder made it."""
     name: str
     """What people call it."""
-    shares: tuple[tuple[str, float], ...] = ()
-    """Of a blend: the names of its styles with their weights, whose sum is one; empty for one style."""
+    shares: tuple[StyleShare, ...] = ()
+    """The styles that it was asked for by, with weights whose sum is one; empty where it came in no such way."""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 1 or self.values.size == 0 or self.values.dtype != np.float32:
@@ -74,5 +75,4 @@ def blend(parts: Iterable[tuple[StyleVector, float]]) -> StyleVector:
     for vector, weight in used:
         mean += weight * vector.values
     name = " + ".join(f"{vector.name} {weight:.0%}" for vector, weight in used)
-    shares = tuple((vector.name, weight) for vector, weight in used)
-    return StyleVector(values=mean.astype(np.float32), bundle_digest=first.bundle_digest, name=name, shares=shares)
+    return StyleVector(values=mean.astype(np.float32), bundle_digest=first.bundle_digest, name=name)

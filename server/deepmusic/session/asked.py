@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from deepmusic.model.style_share import StyleShare
 from deepmusic.session.config import Setting
 from deepmusic.session.events import ChangeStyle, Control, InEvent
 from deepmusic.session.parameters import PARAMETERS, numeric_names
@@ -22,11 +23,11 @@ class AskedValues:
         shares: Of a blend: its styles with their weights.
     """
 
-    def __init__(self, settings: Iterable[Setting], style: str, shares: tuple[tuple[str, float], ...] = ()) -> None:
+    def __init__(self, settings: Iterable[Setting], style: str, shares: tuple[StyleShare, ...] = ()) -> None:
         self._values: dict[str, float | str] = {name: PARAMETERS[name].default for name in numeric_names()}
         self._values |= {setting.name: setting.value for setting in settings if setting.name in self._values}
         self._values["style"] = style
-        self.shares = shares or ((style, 1.0),)
+        self.shares = _pairs(shares) or ((style, 1.0),)
         """Names of the styles that were asked for last, with weights whose sum is one."""
 
     @property
@@ -41,4 +42,8 @@ class AskedValues:
                 self._values[event.name] = PARAMETERS[event.name].clamp(event.value)
         elif isinstance(event, ChangeStyle):
             self._values["style"] = event.vector.name
-            self.shares = event.vector.shares or ((event.vector.name, 1.0),)
+            self.shares = _pairs(event.vector.shares) or ((event.vector.name, 1.0),)
+
+
+def _pairs(shares: tuple[StyleShare, ...]) -> tuple[tuple[str, float], ...]:
+    return tuple((share.name, share.weight) for share in shares)

@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from deepmusic.errors import AudioTooFast, DeepmusicError, InternalError
@@ -85,6 +85,18 @@ class Scheduler(Protocol):
         ...
 
 
+class Tape(Protocol):
+    """Hears everything that a session takes, for a receipt; ``deepmusic.stage.tape.ReceiptTape`` is one."""
+
+    def note(self, event: InEvent, outs: Sequence[OutEvent], n_rendered: int) -> None:
+        """[worker] An event was taken, and this followed; so many steps are rendered by now. Must return soon."""
+        ...
+
+    def close(self) -> None:
+        """[worker] The session is over."""
+        ...
+
+
 class SessionWorker:
     """One session on one thread, from ``start`` to its summary, a failure or ``stop``.
 
@@ -96,6 +108,7 @@ class SessionWorker:
             input is played instead. ``None`` is pacing fast: nothing is ever late.
         clock: Time for deadlines, the same that the scheduler has.
         max_inbox_events: Bound of the inbox.
+        tape: Hears what the session takes; what goes wrong with it costs the receipt alone.
     """
 
     def __init__(
@@ -107,6 +120,7 @@ class SessionWorker:
         deadline_s: float | None,
         clock: Clock | None = None,
         max_inbox_events: int = MAX_INBOX_EVENTS,
+        tape: Tape | None = None,
     ) -> None:
         self._session = session
         self._scheduler = scheduler
@@ -114,6 +128,7 @@ class SessionWorker:
         self._deadline_s = deadline_s
         self._clock = clock if clock is not None else MonotonicClock()
         self._max_inbox_events = max_inbox_events
+        self._tape = tape
         self._condition = threading.Condition()
         self._inbox: deque[tuple[float, InEvent]] = deque()  # bounded by max_inbox_events
         self._guests: deque[Control | ChangeStyle] = deque()  # bounded by MAX_GUEST_EVENTS
@@ -218,10 +233,12 @@ class SessionWorker:
             self._is_over = True
             self._inbox.clear()
             self._guests.clear()
+        self._end_tape()
 
     def _handle(self, event: InEvent) -> None:
         n_before = self._session.n_steps_complete
         outs = self._session.receive(event)
+        self._note(event, outs)
         if self._deadline_s is not None:
             # A tail comes at once but is played at the stream's pace.
             spread_s = self._session.step_s if isinstance(event, Flush | Finish) else 0.0
@@ -232,6 +249,22 @@ class SessionWorker:
                 self._submit(out)
             else:
                 self._emit(out)
+
+    def _note(self, event: InEvent, outs: Sequence[OutEvent]) -> None:
+        try:
+            if self._tape is not None:
+                self._tape.note(event, outs, self._session.n_steps_rendered)
+        except Exception:
+            _log.exception("a stream's receipt ends here; the stream goes on")
+            self._end_tape()
+
+    def _end_tape(self) -> None:
+        tape, self._tape = self._tape, None
+        try:
+            if tape is not None:
+                tape.close()
+        except Exception:
+            _log.exception("a stream's receipt could not be ended")
 
     def _next_event(self) -> InEvent | None:
         """Waits for an answer, a deadline or a message, in this order; ``None`` means stop."""
