@@ -127,6 +127,11 @@ class RemoteStream:
         """[loop] What it was last asked for, by parameter."""
         return self._asked.values
 
+    @property
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """[loop] Names and weights of the styles that it was last asked for."""
+        return self._asked.shares
+
     def running(self) -> tuple[RemoteStream, ...]:
         """[any] For OSC: this stream, once it is open."""
         return () if self._facts is None else (self,)

@@ -1,0 +1,208 @@
+#include "plugin/processor.h"
+
+#include <cmath>
+
+#include "plugin/editor.h"
+
+namespace deepmusic {
+namespace {
+
+constexpr int kLooksPerSecond = 10;
+constexpr double kTail_s = 0.1;  // a window of the synthesis and the fade of a level
+
+// Starting points; what is not named stands at its default.
+struct Preset {
+  const char* name;
+  std::array<std::pair<const char*, float>, 3> values;
+};
+const Preset kPresets[] = {
+    {"Full", {}},
+    {"Half strength", {{{"strength", 0.5f}}}},
+    {"Blend", {{{"mix", 0.5f}}}},
+    {"Above 2 kHz", {{{"low_hz", 2000.0f}}}},
+    {"Below 500 Hz", {{{"high_hz", 500.0f}}}},
+};
+
+}  // namespace
+
+Processor::Processor()
+    : AudioProcessor(BusesProperties()
+                         .withInput("Input", juce::AudioChannelSet::stereo())
+                         .withOutput("Output", juce::AudioChannelSet::stereo())) {
+  bridge_.configure(project_.settings);
+  startTimerHz(kLooksPerSecond);
+}
+
+Processor::~Processor() { stopTimer(); }
+
+bool Processor::isBusesLayoutSupported(const BusesLayout& layout) const {
+  // JUCE's own hosts ask for the latency before they let a plug-in prepare, and this is the last call before that in
+  // which rate and block size are known.
+  if (getSampleRate() > 0.0) const_cast<Processor*>(this)->report_latency(spec_for(getSampleRate(), getBlockSize()));
+  const auto& in = layout.getMainInputChannelSet();
+  return in == layout.getMainOutputChannelSet() &&
+         (in == juce::AudioChannelSet::mono() || in == juce::AudioChannelSet::stereo());
+}
+
+LineSpec Processor::spec_for(double sample_rate_hz, int max_block_samples) const {
+  return LineSpec::made_for(static_cast<std::uint32_t>(std::lround(sample_rate_hz)),
+                            static_cast<std::uint32_t>(juce::jlimit(1, 2, getMainBusNumInputChannels())),
+                            static_cast<std::uint32_t>(std::max(max_block_samples, 1)),
+                            project().deadline_ms / 1000.0, expected_latency_samples(sample_rate_hz), isNonRealtime());
+}
+
+void Processor::report_latency(const LineSpec& spec) {
+  setLatencySamples(static_cast<int>(spec.latency_samples + spec.cushion_samples));
+}
+
+void Processor::prepareToPlay(double sample_rate_hz, int max_block_samples) {
+  spec_ = spec_for(sample_rate_hz, max_block_samples);
+  bridge_.prepare(spec_, parameters_.values());
+  report_latency(spec_);
+  was_playing_ = false;
+}
+
+void Processor::releaseResources() { bridge_.rest(); }
+
+void Processor::reset() { bridge_.reset(); }
+
+void Processor::processBlock(juce::AudioBuffer<float>& audio, juce::MidiBuffer&) {
+  const juce::ScopedNoDenormals no_denormals;
+  const int n_channels = static_cast<int>(spec_.n_channels);
+  if (audio.getNumChannels() < n_channels || audio.getNumSamples() == 0) return;
+  for (int channel = n_channels; channel < audio.getNumChannels(); ++channel) {
+    audio.clear(channel, 0, audio.getNumSamples());
+  }
+  measure(audio, 0);
+  keep(audio);
+  if (resets_at_start_.load(std::memory_order_relaxed)) look_at_transport();
+  bridge_.set_offline(isNonRealtime());
+  for (int channel = 0; channel < n_channels; ++channel) {
+    io_[static_cast<std::size_t>(channel)] = audio.getWritePointer(channel);
+  }
+  bridge_.process(io_.data(), static_cast<std::uint32_t>(audio.getNumSamples()), parameters_.values());
+  measure(audio, 1);
+}
+
+// Whether the host starts, or has jumped.
+void Processor::look_at_transport() {
+  juce::AudioPlayHead* const head = getPlayHead();
+  const auto position = head == nullptr ? juce::nullopt : head->getPosition();
+  const bool is_playing = position && position->getIsPlaying();
+  if (is_playing && !was_playing_) bridge_.reset();
+  was_playing_ = is_playing;
+}
+
+void Processor::measure(const juce::AudioBuffer<float>& audio, std::size_t place) {
+  const float peak = audio.getMagnitude(0, audio.getNumSamples());
+  peaks_[place].store(std::max(peak, 0.8f * peaks_[place].load(std::memory_order_relaxed)), std::memory_order_relaxed);
+}
+
+void Processor::keep(const juce::AudioBuffer<float>& audio) {
+  if (!is_recording_.load(std::memory_order_acquire)) return;
+  const std::size_t n_channels = spec_.n_channels;
+  std::size_t n = n_recorded_.load(std::memory_order_relaxed);
+  for (int i = 0; i < audio.getNumSamples() && n + n_channels <= recording_.size(); ++i) {
+    for (std::size_t channel = 0; channel < n_channels; ++channel) {
+      recording_[n++] = audio.getSample(static_cast<int>(channel), i);
+    }
+  }
+  n_recorded_.store(n, std::memory_order_relaxed);
+  if (n + n_channels > recording_.size()) is_recording_.store(false, std::memory_order_release);
+}
+
+void Processor::record(double seconds) {
+  if (is_recording_.load(std::memory_order_acquire) || recorded() > 0.0) return;
+  const auto n_samples = static_cast<std::size_t>(seconds * spec_.sample_rate_hz);
+  recording_.assign(n_samples * spec_.n_channels, 0.0f);
+  n_recorded_.store(0, std::memory_order_relaxed);
+  is_recording_.store(true, std::memory_order_release);
+}
+
+double Processor::recorded() const {
+  return recording_.empty() ? 0.0 : static_cast<double>(n_recorded_.load()) / static_cast<double>(recording_.size());
+}
+
+// [message] A latency that the server has said, and a recording that is full.
+void Processor::timerCallback() {
+  if (const auto latency = bridge_.latency_samples(); latency != 0 && latency != spec_.latency_samples) {
+    spec_.latency_samples = latency;
+    report_latency(spec_);
+  }
+  if (!recording_.empty() && !is_recording_.load(std::memory_order_acquire)) {
+    Recording recording;
+    recording.name = juce::Time::getCurrentTime().formatted("take %Y-%m-%d %H.%M.%S").toStdString();
+    recording.sample_rate_hz = spec_.sample_rate_hz;
+    recording.n_channels = spec_.n_channels;
+    recording.samples = std::move(recording_);
+    recording_.clear();
+    n_recorded_.store(0);
+    bridge_.learn(std::move(recording));
+  }
+}
+
+double Processor::getTailLengthSeconds() const { return kTail_s; }
+
+int Processor::getNumPrograms() { return static_cast<int>(std::size(kPresets)); }
+
+const juce::String Processor::getProgramName(int index) {
+  return juce::isPositiveAndBelow(index, getNumPrograms()) ? kPresets[index].name : "";
+}
+
+void Processor::setCurrentProgram(int index) {
+  if (!juce::isPositiveAndBelow(index, getNumPrograms()) || index == program_) return;
+  program_ = index;
+  for (const char* name : {"strength", "mix", "low_hz", "high_hz"}) {
+    auto* const parameter = parameters_.number(name);
+    float value = parameter->getDefaultValue();
+    for (const auto& [preset_name, preset_value] : kPresets[index].values) {
+      if (preset_name != nullptr && juce::String(preset_name) == name) value = parameter->convertTo0to1(preset_value);
+    }
+    parameter->setValueNotifyingHost(value);
+  }
+}
+
+Project Processor::project() const {
+  const juce::ScopedLock lock(lock_);
+  return project_;
+}
+
+void Processor::change(const Project& project) {
+  {
+    const juce::ScopedLock lock(lock_);
+    project_ = project;
+  }
+  resets_at_start_.store(project.resets_at_start, std::memory_order_relaxed);
+  bridge_.configure(project.settings);
+  updateHostDisplay(ChangeDetails().withNonParameterStateChanged(true));
+}
+
+void Processor::swap_a_and_b() {
+  Project now = project();
+  const auto here = values_of(parameters_);
+  if (now.other.isValid()) set_values(parameters_, now.other);
+  now.other = here;
+  now.is_b = !now.is_b;
+  change(now);
+}
+
+// A project names the bundle that it was played with, so that another machine plays the same or says what is missing.
+void Processor::getStateInformation(juce::MemoryBlock& bytes) {
+  Project now = project();
+  if (const auto snapshot = bridge_.snapshot(); now.settings.bundle.empty() && snapshot.link == Link::kStreaming) {
+    now.settings.bundle = snapshot.bundle;
+    now.settings.bundle_digest = snapshot.bundle_digest;
+  }
+  now.write(parameters_, bytes);
+}
+
+void Processor::setStateInformation(const void* bytes, int size) {
+  Project read = project();
+  if (read.read(parameters_, bytes, size)) change(read);
+}
+
+juce::AudioProcessorEditor* Processor::createEditor() { return new Editor(*this); }
+
+}  // namespace deepmusic
+
+juce::AudioProcessor* JUCE_CALLTYPE createPluginFilter() { return new deepmusic::Processor(); }

@@ -1,0 +1,85 @@
+#include "plugin/project.h"
+
+namespace deepmusic {
+namespace {
+
+constexpr int kFormat = 1;
+
+const juce::Identifier kProject("deepmusic"), kValues("values"), kStyle("style");
+
+}  // namespace
+
+Project Project::from_environment() {
+  Project project;
+  const auto get = [](const char* name) { return juce::SystemStats::getEnvironmentVariable(name, {}).trim(); };
+  if (const auto server = get("DEEPMUSIC_SERVER"); server.isNotEmpty()) {
+    project.settings.server = server.toStdString();
+  }
+  project.settings.bundle = get("DEEPMUSIC_BUNDLE").toStdString();
+  const auto styles = juce::StringArray::fromTokens(get("DEEPMUSIC_STYLES"), ";", "");
+  for (int slot = 0; slot < std::min(styles.size(), static_cast<int>(kSlots)); ++slot) {
+    project.settings.styles[static_cast<std::size_t>(slot)] = styles[slot].trim().toStdString();
+  }
+  return project;
+}
+
+juce::ValueTree values_of(const Parameters& parameters) {
+  juce::ValueTree values(kValues);
+  for (juce::RangedAudioParameter* const parameter : parameters.all()) {
+    values.setProperty(parameter->getParameterID(), parameter->convertFrom0to1(parameter->getValue()), nullptr);
+  }
+  return values;
+}
+
+void set_values(const Parameters& parameters, const juce::ValueTree& values) {
+  for (juce::RangedAudioParameter* const parameter : parameters.all()) {
+    if (!values.hasProperty(parameter->getParameterID())) continue;
+    const float value = values.getProperty(parameter->getParameterID());
+    parameter->setValueNotifyingHost(parameter->convertTo0to1(value));
+  }
+}
+
+void Project::write(const Parameters& parameters, juce::MemoryBlock& bytes) const {
+  juce::ValueTree tree(kProject);
+  tree.setProperty("format", kFormat, nullptr);
+  tree.setProperty("server", juce::String(settings.server), nullptr);
+  tree.setProperty("bundle", juce::String(settings.bundle), nullptr);
+  tree.setProperty("bundle_digest", juce::String(settings.bundle_digest), nullptr);
+  tree.setProperty("deadline_ms", deadline_ms, nullptr);
+  tree.setProperty("resets_at_start", resets_at_start, nullptr);
+  tree.setProperty("is_b", is_b, nullptr);
+  for (const std::string& name : settings.styles) {
+    juce::ValueTree style(kStyle);
+    style.setProperty("name", juce::String(juce::CharPointer_UTF8(name.c_str())), nullptr);
+    tree.appendChild(style, nullptr);
+  }
+  tree.appendChild(values_of(parameters), nullptr);
+  if (other.isValid()) {
+    juce::ValueTree hidden("other");
+    hidden.appendChild(other.createCopy(), nullptr);
+    tree.appendChild(hidden, nullptr);
+  }
+  juce::AudioProcessor::copyXmlToBinary(*tree.createXml(), bytes);
+}
+
+bool Project::read(const Parameters& parameters, const void* bytes, int size) {
+  const auto xml = juce::AudioProcessor::getXmlFromBinary(bytes, size);
+  if (xml == nullptr || !xml->hasTagName(kProject.toString())) return false;
+  const auto tree = juce::ValueTree::fromXml(*xml);
+  const auto text = [&tree](const char* name) { return tree.getProperty(name).toString().toStdString(); };
+  settings.server = text("server");
+  settings.bundle = text("bundle");
+  settings.bundle_digest = text("bundle_digest");
+  deadline_ms = juce::jlimit(1.0, 500.0, static_cast<double>(tree.getProperty("deadline_ms", deadline_ms)));
+  resets_at_start = tree.getProperty("resets_at_start", false);
+  is_b = tree.getProperty("is_b", false);
+  other = tree.getChildWithName("other").getChild(0).createCopy();
+  std::size_t slot = 0;
+  for (const auto& child : tree) {
+    if (child.hasType(kStyle) && slot < kSlots) settings.styles[slot++] = child["name"].toString().toStdString();
+  }
+  set_values(parameters, tree.getChildWithName(kValues));
+  return true;
+}
+
+}  // namespace deepmusic

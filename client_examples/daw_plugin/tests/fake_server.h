@@ -1,0 +1,81 @@
+// A server that answers StreamTransfer as ours does, on a thread of its own: the wet sound is the input, delayed by its
+// latency, times a gain. It can be slow, full, in a bad mood, and gone.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace fake {
+
+struct Terms {
+  std::uint32_t latency_samples = 1000;
+  float gain = 0.5f;
+  std::uint32_t credit_samples = 96000;
+  double samples_per_s = 0.0;        // speed of its model; 0: at once
+  std::uint32_t window_bytes = 65535;  // of the client's sending, as HTTP/2 counts it
+  int max_streams = 64;
+  int refusal_code = 0;              // of every stream; 0 refuses none
+  std::string refusal_reason;
+  bool speaks_nonsense = false;      // sends bytes that are no HTTP/2
+};
+
+struct Config {
+  std::vector<std::string> styles;
+  std::vector<std::pair<std::string, double>> settings;
+  std::uint32_t sample_rate_hz = 0;
+  std::uint32_t n_channels = 0;
+  bool is_live = false;
+  std::uint32_t deadline_samples = 0;
+};
+
+struct Change {
+  std::string name;
+  double number = 0.0;
+  std::vector<std::pair<std::string, double>> mix;
+  bool has_at = false;
+  std::uint64_t at_sample = 0;
+};
+
+class Server {
+ public:
+  // port: 0 takes a free one.
+  explicit Server(const Terms& terms, int port = 0);
+  ~Server();  // as if it was killed: connections break
+
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+  int port() const { return port_; }
+
+  void set_terms(const Terms& terms);
+  void go_away();  // tells all connections to leave
+
+  std::vector<Config> configs() const;
+  std::vector<Change> changes() const;
+  int n_open_streams() const { return n_open_.load(); }
+  std::uint64_t n_received_samples() const { return n_received_.load(); }
+  bool was_overrun() const { return was_overrun_.load(); }  // a live client was faster than the credit
+  std::uint64_t longest_gap_samples() const { return longest_gap_.load(); }
+
+ private:
+  friend struct Peer;
+  void run();
+
+  int listener_ = -1;
+  int port_ = 0;
+  mutable std::mutex mutex_;
+  Terms terms_;
+  std::vector<Config> configs_;
+  std::vector<Change> changes_;
+  std::atomic<int> n_open_{0};
+  std::atomic<std::uint64_t> n_received_{0};
+  std::atomic<std::uint64_t> longest_gap_{0};
+  std::atomic<bool> was_overrun_{false};
+  std::atomic<bool> is_going_{false};
+  std::atomic<bool> is_stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace fake

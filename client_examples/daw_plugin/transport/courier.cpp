@@ -1,0 +1,274 @@
+#include "transport/courier.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace deepmusic {
+namespace {
+
+constexpr double kAwayPause_s = 0.25;
+constexpr double kRefusedPause_s = 2.0;
+constexpr double kLongestFullPause_s = 5.0;
+constexpr auto kReleaseAfter = std::chrono::seconds(2);
+constexpr auto kQuickFailure = std::chrono::milliseconds(200);
+
+// Between looks at the rings. The audio thread wakes nobody: that would be a system call.
+constexpr int kLivePause_us = 1000;
+constexpr int kOfflinePause_us = 100;
+constexpr int kIdlePause_us = 10000;
+constexpr auto kIdleAfter = std::chrono::milliseconds(250);
+
+Clock::duration in_seconds(double s) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s));
+}
+
+}  // namespace
+
+Courier::Courier(std::vector<std::string> parameter_names, Counters& counters)
+    : parameter_names_(std::move(parameter_names)), counters_(counters) {
+  wake_descriptor_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  thread_ = std::thread([this] { run(); });
+}
+
+Courier::~Courier() {
+  is_stopping_.store(true);
+  wake();
+  thread_.join();
+  close(wake_descriptor_);
+}
+
+void Courier::configure(const Settings& settings) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ordered_settings_ = settings;
+  }
+  has_orders_.store(true);
+  wake();
+}
+
+void Courier::carry(std::shared_ptr<Line> line) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ordered_line_ = std::move(line);
+  }
+  has_orders_.store(true);
+  wake();
+}
+
+void Courier::browse() {
+  inquiries_.browse();
+  wake();
+}
+
+void Courier::learn(Recording recording) {
+  board_.change([](Snapshot& board) {
+    board.is_learning = true;
+    board.learned.clear();
+  });
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ordered_recording_ = std::move(recording);
+  }
+  has_orders_.store(true);
+  wake();
+}
+
+void Courier::wake() const {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto n = write(wake_descriptor_, &one, sizeof one);
+}
+
+void Courier::run() {
+  while (!is_stopping_.load()) {
+    take_orders();
+    const auto now = Clock::now();
+    look_at_host(now);
+    advance(now);
+    sleep(pause_us(now));
+  }
+  stream_.reset();
+  connection_.reset();
+}
+
+void Courier::take_orders() {
+  if (!has_orders_.exchange(false)) return;
+  Settings settings;
+  std::shared_ptr<Line> line;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    settings = ordered_settings_;
+    line = ordered_line_;
+    if (ordered_recording_) inquiries_.learn(std::move(*ordered_recording_));
+    ordered_recording_.reset();
+  }
+  const bool is_elsewhere = settings.server != settings_.server;
+  const bool is_another_bundle =
+      settings.bundle != settings_.bundle || settings.bundle_digest != settings_.bundle_digest;
+  const bool are_other_styles = settings.styles != settings_.styles;
+  settings_ = settings;
+  if (is_elsewhere) {
+    lose_connection("the server was changed");
+    was_slow_to_fail_ = false;
+  }
+  const bool is_streaming = stream_ != nullptr && stream_->is_streaming();
+  if (line != line_) {
+    take_line(std::move(line));
+  } else if (is_elsewhere || is_another_bundle || (are_other_styles && !is_streaming)) {
+    stream_.reset();
+    retry_at_ = {};
+  } else if (are_other_styles) {
+    stream_->change_styles(settings_);
+  }
+}
+
+void Courier::take_line(std::shared_ptr<Line> line) {
+  stream_.reset();
+  line_ = std::move(line);
+  turned_ = {};
+  is_released_ = false;
+  seen_written_ = 0;
+  moved_at_ = Clock::now();
+  retry_at_ = {};
+  if (line_ == nullptr) return;
+  turned_.values = line_->first_values;
+  // A host that waits for each of its plug-ins would wait for a server that answers nobody, over and over.
+  if (was_slow_to_fail_) set_link(Link::kAway, "");
+}
+
+// A render that is over does not say so: one that stands still gives its slot back, for others to finish.
+void Courier::look_at_host(Clock::time_point now) {
+  if (line_ == nullptr) return;
+  const std::uint64_t written = line_->written.load(std::memory_order_acquire);
+  if (written != seen_written_) {
+    seen_written_ = written;
+    moved_at_ = now;
+    is_released_ = false;
+  } else if (stream_ != nullptr && stream_->is_offline() && now - moved_at_ > kReleaseAfter) {
+    stream_.reset();
+    is_released_ = true;
+    set_link(Link::kConnecting, "");
+  }
+}
+
+void Courier::advance(Clock::time_point now) {
+  const bool wants_stream = line_ != nullptr && !is_released_;
+  if (connection_ == nullptr) {
+    if ((wants_stream || inquiries_.is_wanted()) && now >= retry_at_) connect(now);
+    return;
+  }
+  connection_->advance(now);
+  if (connection_->state() == Connection::State::kOpen) {
+    inquiries_.advance(*connection_, settings_.bundle);
+    if (stream_ != nullptr) {
+      look_at_stream(now);
+    } else if (wants_stream && now >= retry_at_) {
+      open(now);
+    }
+  }
+  if (connection_ == nullptr) return;
+  if (connection_->state() == Connection::State::kLost) {
+    const bool was_streaming = stream_ != nullptr && stream_->is_streaming();
+    was_slow_to_fail_ = now - connect_began_ > kQuickFailure && !was_streaming;
+    // What came too late to a connection that the server was leaving is taken by another one.
+    const bool is_turned_away = connection_->is_leaving() && !was_streaming;
+    const std::string why = settings_.server + ": " + connection_->problem();
+    lose_connection(why);
+    stop_for(is_turned_away ? Link::kConnecting : Link::kAway, why, is_turned_away ? 0.0 : kAwayPause_s, now);
+  } else if (connection_->is_leaving() && stream_ == nullptr && !inquiries_.is_learning()) {
+    lose_connection("the server stops");
+  } else {
+    connection_->advance(now);
+  }
+}
+
+void Courier::connect(Clock::time_point now) {
+  const auto address = Address::parse(settings_.server);
+  if (!address) {
+    stop_for(Link::kRefused, "expected HOST:PORT for the server, got " + settings_.server, kRefusedPause_s, now);
+    return;
+  }
+  connect_began_ = now;
+  connection_ = std::make_unique<Connection>(*address);
+}
+
+void Courier::open(Clock::time_point now) {
+  stream_ = std::make_unique<Stream>(*connection_, *line_, turned_, parameter_names_, board_, counters_);
+  if (stream_->open(settings_, now)) return;
+  stream_.reset();
+  if (settings_.mix(turned_.values.weights).empty()) {
+    stop_for(Link::kUnset, "no style is chosen", kRefusedPause_s, now);
+  }
+}
+
+void Courier::look_at_stream(Clock::time_point now) {
+  if (stream_->advance(settings_, now)) set_link(Link::kStreaming, "");
+  if (stream_->is_over()) {
+    end_of_call(now);
+  } else if (stream_->is_streaming() && stream_->is_stale()) {
+    stream_.reset();
+    set_link(Link::kConnecting, "");
+    open(now);
+  }
+}
+
+void Courier::end_of_call(Clock::time_point now) {
+  const RpcStatus status = stream_->status();
+  const bool is_turned_away = !stream_->is_streaming() && connection_->is_leaving();
+  stream_.reset();
+  if (is_turned_away) {
+    lose_connection("the server stops");
+    retry_at_ = {};
+  } else if (status.is_full()) {
+    counters_.refusals.fetch_add(1, std::memory_order_relaxed);
+    const double pause_s = std::min(std::max(kAwayPause_s, status.retry_after_s), kLongestFullPause_s);
+    stop_for(Link::kFull, status.message, pause_s, now);
+  } else if (status.is_refusal()) {
+    counters_.refusals.fetch_add(1, std::memory_order_relaxed);
+    stop_for(Link::kRefused, status.message, kRefusedPause_s, now);
+  } else {
+    stop_for(Link::kAway, status.message, kAwayPause_s, now);
+  }
+}
+
+void Courier::lose_connection(const std::string& why) {
+  stream_.reset();
+  inquiries_.forget(why);
+  connection_.reset();
+}
+
+void Courier::stop_for(Link link, const std::string& why, double pause_s, Clock::time_point now) {
+  retry_at_ = now + in_seconds(pause_s);
+  set_link(link, why);
+}
+
+void Courier::set_link(Link link, const std::string& message) {
+  if (line_ != nullptr) line_->link.store(link, std::memory_order_release);
+  board_.change([link, &message](Snapshot& board) {
+    board.link = link;
+    board.message = message;
+  });
+}
+
+int Courier::pause_us(Clock::time_point now) const {
+  if (line_ == nullptr) return kIdlePause_us;
+  if (now - moved_at_ > kIdleAfter && !line_->is_waiting.load(std::memory_order_relaxed)) return kIdlePause_us;
+  return line_->is_offline.load(std::memory_order_relaxed) ? kOfflinePause_us : kLivePause_us;
+}
+
+void Courier::sleep(int microseconds) const {
+  pollfd descriptors[2] = {{wake_descriptor_, POLLIN, 0}, {-1, POLLIN, 0}};
+  if (connection_ != nullptr) {
+    descriptors[1].fd = connection_->descriptor();
+    if (connection_->wants_to_write()) descriptors[1].events |= POLLOUT;
+  }
+  const timespec limit{0, microseconds * 1000L};
+  if (ppoll(descriptors, 2, &limit, nullptr) > 0 && (descriptors[0].revents & POLLIN) != 0) {
+    std::uint64_t count;
+    [[maybe_unused]] const auto n = read(wake_descriptor_, &count, sizeof count);
+  }
+}
+
+}  // namespace deepmusic

@@ -1,0 +1,110 @@
+#include "transport/socket.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace deepmusic {
+
+std::optional<Address> Address::parse(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) return std::nullopt;
+  std::string host = text.substr(0, colon), port = text.substr(colon + 1);
+  if (port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos || std::stoi(port) > 65535) {
+    return std::nullopt;
+  }
+  if (host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string::npos) {
+    return std::nullopt;
+  }
+  if (host.empty()) return std::nullopt;
+  return Address{host, port};
+}
+
+Socket::Socket(const Address& address) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  if (const int error = getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found_)) {
+    fail("no address for " + address.host + ": " + gai_strerror(error));
+    return;
+  }
+  next_ = found_;
+  try_next();
+}
+
+Socket::~Socket() {
+  if (descriptor_ >= 0) close(descriptor_);
+  if (found_ != nullptr) freeaddrinfo(found_);
+}
+
+void Socket::try_next() {
+  if (descriptor_ >= 0) close(descriptor_);
+  descriptor_ = -1;
+  while (next_ != nullptr) {
+    const addrinfo* const here = next_;
+    next_ = next_->ai_next;
+    descriptor_ = socket(here->ai_family, here->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, here->ai_protocol);
+    if (descriptor_ < 0) {
+      problem_ = std::strerror(errno);
+      continue;
+    }
+    const int on = 1;
+    setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (connect(descriptor_, here->ai_addr, here->ai_addrlen) == 0) {
+      state_ = State::kOpen;
+      return;
+    }
+    if (errno == EINPROGRESS) return;
+    problem_ = std::strerror(errno);
+    close(descriptor_);
+    descriptor_ = -1;
+  }
+  fail(problem_);
+}
+
+void Socket::advance() {
+  if (state_ != State::kConnecting) return;
+  pollfd ready{descriptor_, POLLOUT, 0};
+  if (poll(&ready, 1, 0) <= 0) return;
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error == 0) {
+    state_ = State::kOpen;
+  } else {
+    problem_ = std::strerror(error);
+    try_next();
+  }
+}
+
+long Socket::read(char* bytes, std::size_t size) {
+  const ssize_t n = recv(descriptor_, bytes, size, 0);
+  if (n > 0) return n;
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return 0;
+  fail(n == 0 ? "the server closed the connection" : std::strerror(errno));
+  return -1;
+}
+
+long Socket::write(const char* bytes, std::size_t size) {
+  const ssize_t n = send(descriptor_, bytes, size, MSG_NOSIGNAL);
+  if (n >= 0) return n;
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return 0;
+  fail(std::strerror(errno));
+  return -1;
+}
+
+void Socket::fail(const std::string& problem) {
+  state_ = State::kFailed;
+  problem_ = problem.empty() ? "cannot connect" : problem;
+}
+
+}  // namespace deepmusic

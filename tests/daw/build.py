@@ -1,0 +1,10 @@
+"""Where ``scripts/plugin`` has put what the tests load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+BUILD = Path(__file__).resolve().parents[2] / "build/daw"
+FORMATS = BUILD / "plugin/deepmusic_plugin_artefacts/Release"
+VST3 = FORMATS / "VST3/deepmusic.vst3"
+LV2 = FORMATS / "LV2/deepmusic.lv2"
