@@ -16,7 +16,9 @@ from deepmusic.transports.soundcard.lateness import LatenessFacts
 
 STATUS = LiveStatus(
     seconds=12.3,
-    device=DeviceFacts(name="JACK client live", sample_rate_hz=48000, n_channels=2, period_samples=256),
+    device=DeviceFacts(
+        name="JACK client live", sample_rate_hz=48000, n_channels=2, period_samples=256, input="jack", output="jack"
+    ),
     is_running=True,
     trouble="",
     n_vanished=0,

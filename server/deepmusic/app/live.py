@@ -117,7 +117,7 @@ class LiveRig:
         self._cushion_s = cushion_s
         self._on_answer = on_answer
         self._card = SoundCard(wish, self)
-        self._facts = DeviceFacts(name="", sample_rate_hz=48000, n_channels=1, period_samples=0)
+        self._facts = DeviceFacts(name="", sample_rate_hz=48000, n_channels=1, period_samples=0, input="", output="")
         self._terms = CardTerms(latency_samples=0, cushion_samples=0)
         self._input_meter = self._output_meter = Meter(1)
         self._began_ns = [0] * KEPT_CYCLES

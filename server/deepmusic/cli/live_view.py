@@ -90,16 +90,16 @@ def picture(status: LiveStatus, osc: str) -> Table:
 
 
 class _LineView:
-    """A line every ten seconds, and at once when the device comes or goes."""
+    """A line every ten seconds, and at once when the device comes, goes, or is away for another reason."""
 
     def __init__(self) -> None:
         self._shown_s = time.monotonic()
-        self._was_running: bool = True
+        self._trouble: str = ""
 
     def __call__(self, status: LiveStatus) -> None:
         now_s = time.monotonic()
-        if now_s - self._shown_s >= LINE_S or status.is_running is not self._was_running:
-            self._shown_s, self._was_running = now_s, status.is_running
+        if now_s - self._shown_s >= LINE_S or status.trouble != self._trouble:
+            self._shown_s, self._trouble = now_s, status.trouble
             print(line(status), file=sys.stderr, flush=True)
 
 

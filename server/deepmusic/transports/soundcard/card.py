@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Protocol, cast
 
 from deepmusic import errors
@@ -26,6 +26,9 @@ PROGRAM: Final = (sys.executable, "-m", "deepmusic.transports.soundcard.audio_pr
 
 SILENCE_S = 2.0
 """A device that runs no cycle for so long has vanished: JACK's own limit for a client is half a second."""
+
+OPEN_S = 20.0
+"""Longest time to open a device, or to begin to run it; a slow machine loads its libraries for seconds."""
 
 RETRY_S = 0.5
 """Between two looks for a device that has vanished."""
@@ -76,7 +79,7 @@ class SoundCard:
         self._rings = Rings.create()
         self._position = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._last_cycle_s = 0.0
+        self._patience_ends_s = 0.0
         self._is_stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._work, name="deepmusic-card", daemon=True),
@@ -120,6 +123,7 @@ class SoundCard:
         """Opens the device and lets it run."""
         command = [*PROGRAM, json.dumps(asdict(self._wish)), str(self._rings.path)]
         talks = bool(os.environ.get("DEEPMUSIC_TRACEBACK"))  # libraries talk much, and none of it is ours
+        self._patience_ends_s = time.monotonic() + OPEN_S
         with ordinary_scheduling():  # a process that loads is no work for the front row
             process = subprocess.Popen(
                 command,
@@ -134,6 +138,7 @@ class SoundCard:
         try:
             facts = _read_facts(process.stdout.readline())
             terms = self._listener.opened(facts)
+            self._wish = replace(self._wish, input=facts.input, output=facts.output)
         except DeepmusicError:
             self._close()
             raise
@@ -143,8 +148,8 @@ class SoundCard:
         rings[Word.LATENCY], rings[Word.CUSHION] = terms.latency_samples, terms.cushion_samples
         rings[Word.XRUNS] = rings[Word.DEVICE_INPUT] = rings[Word.DEVICE_OUTPUT] = 0
         self._n_channels = facts.n_channels
-        self._last_cycle_s = time.monotonic()
-        with contextlib.suppress(OSError):  # it has died already: no record will come, and that says it
+        self._patience_ends_s = time.monotonic() + OPEN_S
+        with contextlib.suppress(OSError, ValueError):  # it has ended already: no record will come, and that says it
             process.stdin.write(b"go\n")
             process.stdin.flush()
 
@@ -186,7 +191,7 @@ class SoundCard:
         assert self._process.stdout is not None
         pipe, rest = self._process.stdout.fileno(), b""
         while not self._is_stopping.is_set() and (data := os.read(pipe, 64 * CYCLE_BYTES)):
-            self._last_cycle_s = time.monotonic()
+            self._patience_ends_s = time.monotonic() + SILENCE_S
             data = rest + data
             whole = len(data) // CYCLE_BYTES * CYCLE_BYTES
             rest = data[whole:]
@@ -197,7 +202,7 @@ class SoundCard:
         """Ends an audio process whose device stands still, and at the end the one that runs: then its pipe ends too."""
         while not self._is_stopping.wait(RETRY_S):
             process = self._process
-            if process is not None and time.monotonic() - self._last_cycle_s > SILENCE_S:
+            if process is not None and time.monotonic() > self._patience_ends_s:
                 process.kill()
         if (process := self._process) is not None and process.stdin is not None:
             with contextlib.suppress(OSError):

@@ -31,6 +31,8 @@ class ClockDevice:
             sample_rate_hz=wish.sample_rate_hz or RATE_HZ,
             n_channels=wish.n_channels or 2,
             period_samples=wish.period_samples or PERIOD_SAMPLES,
+            input="clock",
+            output="clock",
         )
         self._is_closing = threading.Event()
         self._thread: threading.Thread | None = None

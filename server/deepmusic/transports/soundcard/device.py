@@ -44,6 +44,10 @@ class DeviceFacts:
     """Channels of the stream."""
     period_samples: int
     """Samples of a cycle; 0 where that is known only when it runs."""
+    input: str
+    """What to wish for to get the same input again: numbers of devices move when one is unplugged, names stay."""
+    output: str
+    """The same for the output."""
 
 
 class OpenDevice(Protocol):

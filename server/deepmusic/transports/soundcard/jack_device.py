@@ -77,6 +77,8 @@ class JackDevice:
             sample_rate_hz=self._library.jack_get_sample_rate(self._client),
             n_channels=n_channels,
             period_samples=self._library.jack_get_buffer_size(self._client),
+            input=wish.input or "jack",
+            output=wish.output or wish.input or "jack",
         )
 
     @classmethod

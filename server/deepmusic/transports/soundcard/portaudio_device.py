@@ -76,7 +76,12 @@ class PortAudioDevice:
         self._n_inputs, self._n_outputs = n_channels, n_outputs
         name = source["name"] if source["index"] == sink["index"] else f"{source['name']} and {sink['name']}"
         self.facts = DeviceFacts(
-            name=name, sample_rate_hz=rate_hz, n_channels=n_channels, period_samples=wish.period_samples
+            name=name,
+            sample_rate_hz=rate_hz,
+            n_channels=n_channels,
+            period_samples=wish.period_samples,
+            input=self._full_name(source),
+            output=self._full_name(sink),
         )
 
     def start(self, on_cycle: OnCycle, rings: Rings) -> None:
@@ -103,6 +108,9 @@ class PortAudioDevice:
         if status.input_overflow or status.output_underflow:
             self._rings[Word.XRUNS] += 1
         self._on_cycle(_columns(indata, self._n_inputs), _columns(outdata, self._n_outputs))
+
+    def _full_name(self, device: dict[str, Any]) -> str:
+        return f"{device['name']}, {self._module.query_hostapis(device['hostapi'])['name']}"
 
     def _device(self, choice: str, kind: str) -> dict[str, Any]:
         wanted: int | str | None = int(choice) if choice.isdecimal() else choice or None
