@@ -49,6 +49,23 @@ class Set:
         return json.loads(out)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A way through a set."""
+
+    arguments: tuple[str, ...]
+    inputs: list[str]
+    outputs: list[str]
+
+
+JACK = Route(arguments=("--input", "jack:"), inputs=["live:in_1", "live:in_2"], outputs=["live:out_1", "live:out_2"])
+PORTAUDIO = Route(
+    arguments=("--input", "0", "--output", "0"),
+    inputs=["PortAudio:in_0", "PortAudio:in_1"],
+    outputs=["PortAudio:out_0", "PortAudio:out_1"],
+)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("live")
@@ -91,65 +108,44 @@ def noise(seconds: float) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.random.default_rng(3).uniform(-0.5, 0.5, (2, round(seconds * RATE_HZ))).astype(np.float32)
 
 
-def ports(client: str, names: tuple[str, str]) -> list[str]:
-    return [f"{client}:{name}" for name in names]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "client", "inputs", "outputs"),
-    [
-        (("--input", "jack:"), "live", ("in_1", "in_2"), ("out_1", "out_2")),
-        (("--input", "0", "--output", "0"), "PortAudio", ("in_0", "in_1"), ("out_0", "out_1")),
-    ],
-    ids=["jack", "portaudio"],
-)
-def test_the_measured_latency_is_the_reported_one_to_the_sample(
-    folder: Path,
-    server: JackServer,
-    arguments: tuple[str, ...],
-    client: str,
-    inputs: tuple[str, str],
-    outputs: tuple[str, str],
-):
+@pytest.mark.parametrize("through", [JACK, PORTAUDIO], ids=["jack", "portaudio"])
+def test_the_measured_latency_is_the_reported_one_to_the_sample(folder: Path, server: JackServer, through: Route):
     """At strength 0 every piece of noise comes back bit for bit, the same number of samples later."""
     sent = noise(1.5)
     for _ in range(ATTEMPTS):
-        with playing(folder, "--strength", "0", *arguments) as live, Patch(sent, RATE_HZ // 2) as patch:
-            patch.connect(ports(client, inputs), ports(client, outputs))
+        with playing(folder, "--strength", "0", *through.arguments) as live, Patch(sent, RATE_HZ // 2) as patch:
+            patch.connect(through.inputs, through.outputs)
             patch.wait()
             parts = live.ready["latency_samples"]
             declared = parts["stream"] + parts["cushion"]
             assert (parts["stream"], parts["cushion"]) == (STREAM_LATENCY_SAMPLES, CUSHION_SAMPLES)
-            if client == "live":  # PortAudio does not tell JACK what a program adds
-                assert patch.total_latency("live:out_1", is_input=False) == declared
-                assert patch.total_latency("live:in_1", is_input=True) == declared
+            if through is JACK:  # PortAudio does not tell JACK what a program adds
+                assert patch.total_latency(through.outputs[0], is_input=False) == declared
+                assert patch.total_latency(through.inputs[0], is_input=True) == declared
             measured = Counter(delay_of(patch.recorded, sent, piece_samples=PIECE_SAMPLES))
         if measured == {declared: len(sent[0]) // PIECE_SAMPLES}:
             return
     pytest.fail(f"declared {declared}, measured {measured}")
 
 
-def test_a_device_that_vanishes_comes_back_and_the_set_goes_on(folder: Path, server: JackServer):
-    with (
-        playing(folder, "--strength", "0", "--input", "jack:", osc="127.0.0.1:0") as live,
-        Rig(live.ready["osc"]) as rig,
-    ):
-        rig.say("/deepmusic/mix", 0.5)
+@pytest.mark.parametrize("through", [JACK, PORTAUDIO], ids=["jack", "portaudio"])
+def test_a_device_that_vanishes_comes_back_and_the_set_goes_on(folder: Path, server: JackServer, through: Route):
+    with playing(folder, "--strength", "0", *through.arguments) as live:
         for _ in range(2):
             server.kill()
             server.start()
-            assert heard_through(live, "live") == STREAM_LATENCY_SAMPLES + CUSHION_SAMPLES
+            assert heard_through(through) == STREAM_LATENCY_SAMPLES + CUSHION_SAMPLES
         counted = live.end()
     assert counted["vanished"] == 2
     assert counted["failed_steps"] == 0
 
 
-def heard_through(live: Set, client: str) -> int:
-    """The delay of most pieces of noise, or of the first that comes through whole."""
+def heard_through(route: Route) -> int:
+    """The delay of most pieces of noise, of those that came through whole."""
     sent = noise(1.0)
     for _ in range(ATTEMPTS):
         with Patch(sent, RATE_HZ // 2) as patch:
-            patch.connect(ports(client, ("in_1", "in_2")), ports(client, ("out_1", "out_2")))
+            patch.connect(route.inputs, route.outputs)
             patch.wait()
         if found := Counter(delay_of(patch.recorded, sent, piece_samples=PIECE_SAMPLES)):
             return found.most_common(1)[0][0]
@@ -179,7 +175,7 @@ def test_a_short_set_of_the_default_bundle_has_no_late_block_beside_a_pass_throu
             playing(folder, "--name", "beside", osc="off") as beside,
         ):
             with Patch(noise(4.0), 0) as patch:
-                patch.connect(ports("live", ("in_1", "in_2")), ports("live", ("out_1", "out_2")))
+                patch.connect(JACK.inputs, JACK.outputs)
                 patch.wait()
             ours, host = styled.end(), beside.end()
         assert ours["failed_steps"] == 0
@@ -199,15 +195,15 @@ async def test_a_server_that_vanishes_is_not_heard_at_strength_0_and_is_found_ag
         live = stack.enter_context(playing(folder, *arguments, osc="127.0.0.1:0"))
         rig = stack.enter_context(Rig(live.ready["osc"]))
         delay = STREAM_LATENCY_SAMPLES + CUSHION_SAMPLES
-        assert heard_through(live, "live") == delay
+        assert heard_through(JACK) == delay
         process.kill()
-        assert heard_through(live, "live") == delay
+        assert heard_through(JACK) == delay
         n_before = await n_samples_sent(rig)
         stack.enter_context(served(folder, "--grpc", address))
         async with asyncio.timeout(PATIENCE_S):
-            while await n_samples_sent(rig) < n_before + RATE_HZ:
-                pass
-        assert heard_through(live, "live") == delay
+            while await n_samples_sent(rig) < n_before + RATE_HZ:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)  # a rig that asks without a pause is not heard
+        assert heard_through(JACK) == delay
         rig.say("/deepmusic/style", "a style that nobody knows")
         assert "a style that nobody knows" in (await rig.hear("/fail"))[2]
         counted = live.end()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections import OrderedDict, deque
@@ -52,6 +53,8 @@ PATIENCE_S = 15.0
 KEPT_MIXES = 256
 """Mixes of styles that were looked up and may still be asked for; the oldest goes first."""
 
+_log = logging.getLogger(__name__)
+
 _Message = AudioIn | Control | StyleControl | Flush
 _T = TypeVar("_T")
 
@@ -84,6 +87,7 @@ class RemoteStream:
         self._arrivals = Arrivals(48000)
         self._arrivals_lock = threading.Lock()
         self._running: asyncio.Task[None] | None = None
+        self._has_call = False
         self._offset = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="deepmusic-remote", daemon=True)
@@ -224,6 +228,8 @@ class RemoteStream:
         self._loop.call_soon_threadsafe(self._take, message)
 
     def _take(self, message: _Message) -> None:
+        if isinstance(message, AudioIn) and not self._has_call:
+            return  # its time will have passed before there is a call again
         with contextlib.suppress(asyncio.QueueFull):  # the sender finds the gap, and begins anew
             self._queue.put_nowait(message)
 
@@ -276,8 +282,12 @@ class RemoteStream:
 
     async def _keep(self, call: TransferCall) -> None:
         while True:
-            with contextlib.suppress(DeepmusicError):
+            try:
                 await self._run(call)
+            except DeepmusicError:
+                pass
+            except Exception:
+                _log.exception("a stream to a server broke off; another one begins")
             call = await self._find_again()
 
     async def _find_again(self) -> TransferCall:
@@ -311,17 +321,20 @@ class RemoteStream:
                     task.cancel()
                 await asyncio.gather(reading, sending, return_exceptions=True)
         finally:
+            self._has_call = False
             await call.__aexit__(None, None, None)
 
     async def _first_messages(self) -> tuple[AudioIn, list[_Message]]:
-        """The block with which a call begins, and the controls that waited; older blocks have had their time."""
+        """The block with which a call begins, and the controls that waited; what was sent before has had its time."""
         controls: list[_Message] = []
-        while True:
-            message = await self._queue.get()
-            if not isinstance(message, AudioIn):
+        while not self._queue.empty():
+            message = self._queue.get_nowait()
+            if isinstance(message, Control | StyleControl):
                 controls.append(message)
-            elif self._queue.empty():
-                return message, [control for control in controls if not isinstance(control, Flush)]
+        self._has_call = True
+        while not isinstance(message := await self._queue.get(), AudioIn):
+            controls.append(message)
+        return message, controls
 
     async def _send(self, call: TransferCall, first: Sequence[_Message]) -> None:
         waiting: deque[_Message] = deque(first)

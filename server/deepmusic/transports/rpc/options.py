@@ -50,5 +50,9 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", MESSAGE_BYTES),
     # Each client object has a connection of its own; gRPC would share one between objects in a process.
     ("grpc.use_local_subchannel_pool", 1),
+    # A set that has lost its server looks for it every second; by default gRPC waits ever longer, up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 250),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
 )
 """Arguments of a client's channel."""
