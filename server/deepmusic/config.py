@@ -102,6 +102,8 @@ class ServerConfig:
     """Whether to tell the local network where OSC and OSCQuery are (mDNS)."""
     set_list: str = ""
     """TOML file with the cues of an evening; empty for none."""
+    midi: str = ""
+    """A part of the name of a MIDI port with a clock or a foot switch; empty for none."""
     record: str = ""
     """Folder for a receipt and the dry input of every stream; empty records none."""
     record_gb: float = 8.0

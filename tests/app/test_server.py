@@ -18,6 +18,7 @@ from deepmusic.app.server import Server, ServerFacts
 from deepmusic.app.shelves import MAX_TEMPORARY_STYLES
 from deepmusic.config import ServerConfig
 from deepmusic.errors import BadConfig, BundleInvalid, ModelNotFound, PortInUse, StyleNotFound
+from deepmusic.transports.file.recorded import Recorded
 from deepmusic.transports.rpc.client import RpcClient
 from deepmusic.transports.rpc.playback import play_through
 from deepmusic.transports.web.announcement import OSC, OSCQUERY
@@ -177,6 +178,28 @@ async def test_a_set_that_is_none_stops_the_server_before_it_starts(folder: Path
         Server(ServerConfig(set_list=str(path)))
     assert str(path) in raised.value.message
     assert complaint in raised.value.message
+
+
+async def test_a_midi_port_that_is_not_there_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "nobody")
+    with pytest.raises(BadConfig, match="'kazoo' in its name"):
+        async with started(folder, midi="kazoo"):
+            pass
+
+
+async def test_streams_are_recorded_where_it_is_asked_for(folder: Path):
+    async with started(folder, record=str(folder / "takes")) as (_, client):
+        await client.create_style("hiss", noise(48000, 1), 48000)
+        await play_through(client, config(style="hiss"), noise(9600), block_samples=512)
+    (take,) = (folder / "takes").iterdir()
+    with Recorded(take) as recorded:
+        assert (recorded.how, recorded.n_samples, recorded.receipt.bundle) == ("finished", 9600, "passthrough")
+
+
+async def test_a_folder_that_cannot_be_made_stops_the_server_before_it_starts(folder: Path):
+    (folder / "file").touch()
+    with pytest.raises(BadConfig, match="mend --record"):
+        Server(ServerConfig(record=str(folder / "file/takes")))
 
 
 async def test_osc_that_others_can_reach_is_pointed_out_with_who_is_heard(folder: Path):

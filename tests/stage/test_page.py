@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import get_args
 
 from deepmusic.stage.receipt import Entry
-from deepmusic.stage.set_list import CUE_KEYS, parse_set
+from deepmusic.stage.set_list import CUE_KEYS, MIDI_KEYS, parse_set
 from tests.house.repository import ROOT
 from tests.osc.test_page import SAID, quoted
 
@@ -22,6 +23,11 @@ def test_the_page_has_every_key_of_a_cue_and_no_other():
     rows = PAGE[PAGE.index("| key of a cue |") :].split("\n\n")[0].splitlines()[2:]
     keys = [key for row in rows for key in re.findall(r"`([^`]+)`", row.split("|")[1])]
     assert sorted(keys) == sorted(CUE_KEYS)
+
+
+def test_the_page_has_every_key_of_the_switches():
+    (shown,) = re.findall(r"`(midi = \{.*?\})`", PAGE)
+    assert set(tomllib.loads(shown)["midi"]) == set(MIDI_KEYS)
 
 
 def test_the_page_has_every_line_of_a_receipt_and_no_other():

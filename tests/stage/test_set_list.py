@@ -7,7 +7,7 @@ import pytest
 from deepmusic.errors import BadConfig
 from deepmusic.model.style_share import StyleShare
 from deepmusic.session.config import Setting
-from deepmusic.stage.set_list import Cue, SetList, parse_set
+from deepmusic.stage.set_list import Cue, MidiMap, SetList, parse_set
 from deepmusic.stage.tempo import Quantise, Tempo
 
 SET = """
@@ -55,6 +55,12 @@ def test_a_set_says_what_changes_at_each_cue():
     assert parse_set(SET).style_names == ("brass", "strings")
 
 
+def test_a_set_says_which_foot_switch_does_what():
+    assert parse_set('[[cue]]\nname = "one"').midi == MidiMap(next=64, previous=67, channel=None)
+    text = 'midi = { next = 80, previous = 81, channel = 16 }\n[[cue]]\nname = "one"'
+    assert parse_set(text).midi == MidiMap(next=80, previous=81, channel=16)
+
+
 def test_a_set_need_not_say_how_fast_it_is():
     assert parse_set('[[cue]]\nname = "one"').tempo is None
 
@@ -63,7 +69,7 @@ def test_a_set_need_not_say_how_fast_it_is():
     ("text", "complaint"),
     [
         ("[[cue]", "expected a set in TOML"),
-        ('name = "x"', "unknown key 'name'; valid keys: title, bpm, beats_per_bar, cue"),
+        ('name = "x"', "unknown key 'name'; valid keys: title, bpm, beats_per_bar, midi, cue"),
         ("", "expected 1 to 500 cues, got 0"),
         ("cue = 3", "expected cues as"),
         ("cue = [3]", "expected cues as"),
@@ -86,6 +92,12 @@ def test_a_set_need_not_say_how_fast_it_is():
         ('[[cue]]\nname = "a"\nblend = { c = nan }', "expected the weight of 'c' as a number"),
         ('[[cue]]\nname = "a"\nramp_ms = -1', "expected ramp_ms of 0 to 600000"),
         ('[[cue]]\nname = "a"\nramp_ms = true', "expected ramp_ms as a number"),
+        ('midi = 3\n[[cue]]\nname = "a"', "expected a table [midi], got 3"),
+        ('midi = { nxt = 3 }\n[[cue]]\nname = "a"', "unknown key 'nxt'; valid keys: next, previous, channel"),
+        ('midi = { next = 128 }\n[[cue]]\nname = "a"', "midi: expected next from 0 to 127, got 128"),
+        ('midi = { channel = 0 }\n[[cue]]\nname = "a"', "midi: expected channel from 1 to 16, got 0"),
+        ('midi = { next = true }\n[[cue]]\nname = "a"', "midi: expected next from 0 to 127, got True"),
+        ('midi = { next = 67 }\n[[cue]]\nname = "a"', "midi: expected two controllers, got 67 for both ways"),
         ('[[cue]]\nname = "a"\nquantise = "phrase"', "expected quantise off, beat, bar, got 'phrase'"),
         ('[[cue]]\nname = "a"\nquantise = ["bar"]', "expected quantise off, beat, bar"),
         ('[[cue]]\nname = "a"\nbpm = 5000', "expected a tempo"),

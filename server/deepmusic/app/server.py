@@ -26,6 +26,7 @@ from deepmusic.model.scheduler import StepScheduler
 from deepmusic.stage.performer import Performer
 from deepmusic.stage.set_list import SetList
 from deepmusic.styles.library import StyleLibrary
+from deepmusic.transports.midi.port import MidiInput
 from deepmusic.transports.osc.endpoint import OscServer
 from deepmusic.transports.rpc.server import MODELS, STYLES, TRANSFER, RpcServer, TlsFiles
 from deepmusic.transports.rpc.terms import StreamLimits
@@ -79,13 +80,13 @@ class Server:
             config
         )  # before any thread starts: a certificate that cannot be read must leave nothing running
         cues = read_set(Path(config.set_list)) if config.set_list else SetList()
+        self._recorder = Recorder(Path(config.record), round(config.record_gb * 1e9)) if config.record else None
         folder = Path(config.bundles) if config.bundles else user_bundle_folder()
         self._catalog = BundleCatalog(folder, device=config.device)
         self._scheduler = StepScheduler(config.threads)
         self._bundles = Bundles(self._catalog, config.bundle)
         library = StyleLibrary(Path(config.styles) if config.styles else None)
         styles = Styles(library, lambda name: self._catalog.get(name or config.bundle))
-        self._recorder = Recorder(Path(config.record), round(config.record_gb * 1e9)) if config.record else None
         self._sessions = Sessions(
             self._catalog,
             self._scheduler,
@@ -108,6 +109,7 @@ class Server:
         )
         self._http = HttpServer(self._osc.query)
         self._announcement: Announcement | None = None
+        self._midi = MidiInput(self._performer, cues.midi)
         self._notes = _notes_on_set(cues, library)
 
     async def start(self) -> ServerFacts:
@@ -117,6 +119,7 @@ class Server:
 
         Raises:
             PortInUse: Somebody listens at the address already.
+        BadConfig: There is no such MIDI port.
         """
         address = self._config.grpc_address
         port = await self._rpc.start(str(address))
@@ -126,6 +129,8 @@ class Server:
         osc = await self._start_osc(notes)
         http = await self._start_http(notes) if osc else ""
         await self._announce(osc, http)
+        if self._config.midi:
+            notes.append(f"listening to the MIDI port {await self._midi.start(self._config.midi)}")
         try:
             loaded = await asyncio.to_thread(self._bundles.load_default)
             await self._rpc.serve({TRANSFER: True, "": True})
@@ -150,6 +155,7 @@ class Server:
         if self._announcement is not None:
             await self._announcement.stop()
         await self._http.stop()
+        await self._midi.stop()
         await self._osc.stop()
         await self._rpc.stop(self._config.grace_s)
         await asyncio.to_thread(self._sessions.close, CLOSE_TIMEOUT_S)

@@ -62,6 +62,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     parser.add_argument("--bundles", metavar="FOLDER", help="folder of further bundles")
     parser.add_argument("--styles", metavar="FOLDER", help="folder of the styles")
     parser.add_argument("--set", metavar="FILE", dest="set_list", help="TOML file with the cues of an evening")
+    parser.add_argument("--midi", metavar="NAME", help="MIDI port (a part of its name) with a clock or a foot switch")
     parser.add_argument("--record", metavar="FOLDER", help="keep a receipt and the dry input of every stream there")
     parser.add_argument("--record-gb", metavar="GB", type=float, help=f"most that may take ({defaults.record_gb:g})")
     parser.add_argument("--reflection", action="store_true", default=None, help="let grpcurl and the like look around")
@@ -89,8 +90,9 @@ def run(args: argparse.Namespace) -> int:
         DeepmusicError: The configuration is wrong or the address is taken.
     """
     config = ServerConfig() if args.config is None else read_config(args.config)
-    names = ("grpc", "http", "osc", "bundle", "device", "threads", "max_streams", "bundles", "styles", "reflection")
-    names = (*names, "osc_networks", "announce", "set_list", "record", "record_gb", "tls_certificate", "tls_key")
+    names = ("grpc", "http", "osc", "midi", "bundle", "device", "threads", "max_streams", "bundles", "styles")
+    names = (*names, "reflection", "osc_networks", "announce", "set_list", "record", "record_gb")
+    names = (*names, "tls_certificate", "tls_key")
     given = {name: getattr(args, name) for name in names}
     config = config.changed({name: value for name, value in given.items() if value is not None})
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, in our words

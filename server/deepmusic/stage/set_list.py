@@ -5,6 +5,7 @@
     title = "Friday"
     bpm = 120
     beats_per_bar = 4
+    midi = { next = 64, previous = 67 }
 
     [[cue]]
     name = "verse"
@@ -38,8 +39,11 @@ MOST_CUES = 500
 LONGEST_RAMP_MS = 600_000.0
 """Ten minutes."""
 
-SET_KEYS = ("title", "bpm", "beats_per_bar", "cue")
+SET_KEYS = ("title", "bpm", "beats_per_bar", "midi", "cue")
 """What a set may say."""
+
+MIDI_KEYS = ("next", "previous", "channel")
+"""What the table ``midi`` may say."""
 
 CUE_KEYS = ("name", "style", "blend", "parameters", "ramp_ms", "quantise", "bpm")
 """What a cue may say."""
@@ -64,6 +68,18 @@ class Cue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MidiMap:
+    """Which switch does what."""
+
+    next: int = 64
+    """Controller that plays the next cue, 0 to 127; 64 is a sustain pedal."""
+    previous: int = 67
+    """Controller that plays the cue before, 0 to 127; 67 is a soft pedal."""
+    channel: int | None = None
+    """1 to 16; ``None`` for any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetList:
     """The cues of an evening."""
 
@@ -71,6 +87,8 @@ class SetList:
     """For people."""
     tempo: Tempo | None = None
     """The tempo to begin with; ``None`` where the set says nothing of it."""
+    midi: MidiMap = MidiMap()
+    """Which switch does what."""
     cues: tuple[Cue, ...] = ()
     """In order."""
 
@@ -102,7 +120,8 @@ def parse_set(text: str) -> SetList:
     for name in names:
         if names.count(name) > 1:
             raise BadConfig(f"expected every cue once, got {name!r} twice; rename one", field="cue.name")
-    return SetList(title=_text(table, "title", "the set"), tempo=_tempo(table), cues=cues)
+    title = _text(table, "title", "the set")
+    return SetList(title=title, tempo=_tempo(table), midi=_midi(table.get("midi", {})), cues=cues)
 
 
 def _cue(table: Mapping[str, Any], where: str) -> Cue:
@@ -180,6 +199,23 @@ def _tempo(table: Mapping[str, Any]) -> Tempo | None:
     if type(beats) is not int:
         raise BadConfig(f"expected beats_per_bar as a whole number, got {_short(beats)}", field="beats_per_bar")
     return Tempo(bpm=bpm, beats_per_bar=beats)
+
+
+def _midi(value: object) -> MidiMap:
+    if not isinstance(value, dict):
+        raise BadConfig(f"expected a table [midi], got {_short(value)}", field="midi")
+    table = cast("dict[str, object]", value)
+    _check_keys(table, MIDI_KEYS, where="midi")
+    numbers: dict[str, int] = {}
+    for key, entry in table.items():
+        lowest, highest = (1, 16) if key == "channel" else (0, 127)
+        if type(entry) is not int or not lowest <= entry <= highest:
+            raise BadConfig(f"midi: expected {key} from {lowest} to {highest}, got {_short(entry)}", field="midi")
+        numbers[key] = entry
+    switches = MidiMap(**numbers)
+    if switches.next == switches.previous:
+        raise BadConfig(f"midi: expected two controllers, got {switches.next} for both ways", field="midi")
+    return switches
 
 
 def _check_keys(table: Mapping[str, Any], valid: Collection[str], *, where: str) -> None:

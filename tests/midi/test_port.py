@@ -1,0 +1,103 @@
+"""A real MIDI port, on JACK's dummy driver: no sound card is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rtmidi
+
+from deepmusic.errors import BadConfig
+from deepmusic.stage.performer import Performer
+from deepmusic.stage.set_list import MidiMap, parse_set
+from deepmusic.transports.midi import port as port_module
+from deepmusic.transports.midi.port import MidiInput
+from tests.midi.test_pedalboard import CUES
+from tests.stage.streams import FakeStream
+
+PATIENCE_S = 30.0
+BPM = 150.0
+
+
+class Streams:
+    def __init__(self) -> None:
+        self.stream = FakeStream()
+
+    def running(self) -> tuple[FakeStream, ...]:
+        return (self.stream,)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 (another program's state has no event)
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def pedal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """A port that the test plays on, of a JACK server of its own."""
+    name = f"deepmusic-{os.getpid()}"
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", name)
+    monkeypatch.setenv("JACK_NO_START_SERVER", "1")
+    command = ["jackd", "-n", name, "-r", "-d", "dummy", "-r", "48000", "-p", "256"]
+    with (tmp_path / "jackd.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220
+    try:
+        opened: list[Any] = []
+
+        def is_there() -> bool:
+            try:
+                opened.append(rtmidi.MidiOut(rtmidi.API_UNIX_JACK, name="pedal"))
+            except rtmidi.SystemError:
+                assert server.poll() is None, (tmp_path / "jackd.log").read_text()
+            return bool(opened)
+
+        await until(is_there)
+        opened[0].open_virtual_port("out")
+        yield opened[0]
+        opened[0].close_port()
+        opened[0].delete()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+async def test_a_foot_switch_and_a_clock_are_heard_through_a_real_port(pedal: Any):
+    streams = Streams()
+    performer = Performer(streams, parse_set(CUES), time.monotonic())
+    midi = MidiInput(performer, MidiMap())
+    assert await midi.start("PEDAL") == "pedal:out"
+    pedal.send_message([0xB0, 64, 127])
+    await until(lambda: streams.stream.offered)
+    assert performer.cues.number == 1
+    start_s = time.monotonic()
+    for n in range(24 * 4 + 1):
+        await asyncio.sleep(start_s + n * 60.0 / BPM / 24 - time.monotonic())
+        pedal.send_message([0xF8])
+    await until(lambda: abs(performer.metronome.tempo.bpm - BPM) < 10.0)
+    print(f"a clock of {BPM:g} beats per minute is followed as {performer.metronome.tempo.bpm:.2f}")
+    await midi.stop()
+
+
+async def test_a_port_that_is_not_there_is_said_with_those_that_are(pedal: Any):
+    midi = MidiInput(Performer(Streams(), parse_set(CUES), 0.0), MidiMap())
+    with pytest.raises(BadConfig, match="'kazoo' in its name, there are: pedal:out"):
+        await midi.start("kazoo")
+    await midi.stop()
+
+
+async def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    def missing(_: str) -> None:
+        raise ImportError
+
+    monkeypatch.setattr(port_module.importlib, "import_module", missing)
+    midi = MidiInput(Performer(Streams(), parse_set(CUES), 0.0), MidiMap())
+    with pytest.raises(BadConfig, match=r"pip install 'deepmusic\[midi\]'"):
+        await midi.start("pedal")
+    await midi.stop()
