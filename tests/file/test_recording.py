@@ -184,6 +184,22 @@ def test_a_disk_that_stalls_ends_the_recording_and_holds_nothing_up(folder: Path
     assert busy.is_over
 
 
+def test_a_stream_that_is_faster_than_the_clock_wakes_the_writer(folder: Path):
+    woken: list[int] = []
+    take = Recording(folder, "take", RECEIPT, Allowance(folder, 10**9), lambda: woken.append(1))
+    second = noise(RATE_HZ, n_channels=2)
+    for _ in range(6):
+        take.put_audio(second)
+    assert woken == []  # a live stream never has so much
+    take.put_audio(second)
+    assert woken == [1]
+    take.drain()
+    take.put_audio(second)
+    assert woken == [1]
+    take.close()
+    take.drain()
+
+
 def test_a_stream_without_sound_leaves_nothing(folder: Path):
     take = recording(folder)
     take.put(Ended(how="abandoned", n_samples=0))

@@ -56,7 +56,8 @@ class Recorder:
         self._wall_clock = wall_clock
         self._lock = threading.Lock()
         self._recordings: list[Recording] = []  # bounded by the sessions that run, and by what they left to write
-        self._is_stopping = threading.Event()
+        self._is_stopping = False
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._work, name="deepmusic-recorder", daemon=True)
         self._thread.start()
 
@@ -74,7 +75,7 @@ class Recorder:
         with self._lock:
             name = f"{receipt.started.replace(':', '')}-{_plain(config.session_id)}-{secrets.token_hex(2)}"
             try:
-                recording = Recording(self._folder, name, receipt, self._allowance)
+                recording = Recording(self._folder, name, receipt, self._allowance, self._woken.set)
             except DeepmusicError as error:
                 _log.warning("a stream is not recorded: %s", error.message)
                 return None
@@ -95,12 +96,15 @@ class Recorder:
 
     def stop(self) -> None:
         """[any] Writes the rest and ends the thread; to be called once the sessions are over."""
-        self._is_stopping.set()
+        self._is_stopping = True
+        self._woken.set()
         self._thread.join()
         self.write()
 
     def _work(self) -> None:
-        while not self._is_stopping.wait(WRITE_S):
+        while not self._is_stopping:
+            self._woken.wait(WRITE_S)
+            self._woken.clear()
             try:
                 self.write()
             except Exception:

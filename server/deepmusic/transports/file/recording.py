@@ -16,6 +16,7 @@ import os
 import shutil
 import struct
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -75,15 +76,24 @@ class Recording:
         name: Its own folder's, which must not exist.
         receipt: Its first line.
         allowance: What it may take.
+        on_filling: [worker] Called where much waits already: a stream at pace fast does not wait for the clock.
 
     Raises:
         RequestError: The folder may not be written to.
     """
 
-    def __init__(self, folder: Path, name: str, receipt: Receipt, allowance: Allowance) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        receipt: Receipt,
+        allowance: Allowance,
+        on_filling: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path = folder / name
         self._hidden = folder / f".{name}.part"
         self._allowance = allowance
+        self._on_filling = on_filling
         self._rate_hz, self._n_channels = receipt.sample_rate_hz, receipt.n_channels
         self._waiting: deque[Entry | Audio] = deque()  # bounded by LONGEST_WAIT_S and MAX_WAITING_ENTRIES
         self._max_waiting_samples = round(LONGEST_WAIT_S * receipt.sample_rate_hz)
@@ -118,9 +128,12 @@ class Recording:
 
     def put_audio(self, block: Audio) -> None:
         """[worker] Takes dry samples."""
-        if self._is_cut or self._n_put - self._n_taken > self._max_waiting_samples:
+        n_waiting = self._n_put - self._n_taken
+        if self._is_cut or n_waiting > self._max_waiting_samples:
             self._is_cut = True
             return
+        if n_waiting > self._max_waiting_samples // 4:
+            self._on_filling()
         self._n_put += block.shape[1]
         self._waiting.append(block)
 
