@@ -76,6 +76,14 @@ def test_a_style_change_is_free_of_clicks(hz: float, gain_db: float):
     assert np.mean(ratios) <= SEAM_LIMIT
 
 
+def test_fades_between_styles_that_sound_alike_do_not_swell():
+    of = model(bundles.style_gain_bundle)
+    content = streams.noise(30000, peak=streams.QUIET)
+    moves = [ChangeStyle(vector=style(of, -6.0, str(at)), at_sample=at) for at in range(4000, 24000, 2400)]
+    morph = play_through(session(of, gain_db=-6.0), content, *moves).audio
+    np.testing.assert_allclose(morph, play_through(session(of, gain_db=-6.0), content).audio, atol=1e-7)
+
+
 def test_the_newest_change_waits_for_the_crossfade_and_wins():
     of = model(bundles.style_gain_bundle)
     content = streams.noise(30000, peak=streams.QUIET)

@@ -27,10 +27,10 @@ class FadeLaw(enum.Enum):
     """How the weights of two signals go from one to the other."""
 
     LINEAR = "linear"
-    """Weights add up to one: for signals that are alike, such as wet and dry of the same content."""
+    """Weights add up to one: for signals that are alike, such as wet and dry of one content, or two styles on it."""
 
     EQUAL_POWER = "equal_power"
-    """Squares add up to one: for signals that are not, such as two styles."""
+    """Squares add up to one: for signals that are not."""
 
 
 def fade_weights(

@@ -220,7 +220,9 @@ class Pipeline:
         progress = eased(self._fade.over(first, self.step_samples))
         if first + self.step_samples >= self._fade_end:
             del self._lanes[0]
-        return crossfade(sounds[0], sounds[1], progress, FadeLaw.EQUAL_POWER)
+        # Two styles have the content's phase in common: they correlate at 0.89 to 0.98 (nine pairs, measured), so that
+        # equal power would swell by 3 dB in every fade, which a morph makes one after the other.
+        return crossfade(sounds[0], sounds[1], progress, FadeLaw.LINEAR)
 
     def _begin_changes(self, first: int) -> list[Notice]:
         """Begins at most one crossfade; a change that comes while one runs waits, and the newest one wins."""
