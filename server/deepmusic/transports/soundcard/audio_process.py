@@ -53,7 +53,8 @@ def main() -> int:
     if not sys.stdin.readline():
         device.close()
         return 0
-    os.set_blocking(records, False)
+    if hasattr(os, "set_blocking"):  # not under Windows, where a reader that hangs for seconds would hold the device up
+        os.set_blocking(records, False)
     exchange = Exchange(rings, device.facts.n_channels, device.facts.sample_rate_hz)
 
     def on_cycle(inputs: Sequence[Port], outputs: Sequence[Port]) -> None:

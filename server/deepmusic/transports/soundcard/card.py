@@ -33,6 +33,9 @@ OPEN_S = 20.0
 RETRY_S = 0.5
 """Between two looks for a device that has vanished."""
 
+WATCH_S = 0.25
+"""Between two looks at whether it still runs."""
+
 END_S = 2.0
 """How long the audio process may take to give its device back."""
 
@@ -92,13 +95,14 @@ class SoundCard:
         Raises:
             DeepmusicError: It cannot be opened; nothing runs then.
         """
+        work, watch = self._threads
+        watch.start()
         try:
             self._open()
         except DeepmusicError:
-            self._rings.remove()
+            self.stop()
             raise
-        for thread in self._threads:
-            thread.start()
+        work.start()
 
     def stop(self) -> None:
         """[any but card] Gives the device back."""
@@ -200,7 +204,7 @@ class SoundCard:
 
     def _watch(self) -> None:
         """Ends an audio process whose device stands still, and at the end the one that runs: then its pipe ends too."""
-        while not self._is_stopping.wait(RETRY_S):
+        while not self._is_stopping.wait(WATCH_S):
             process = self._process
             if process is not None and time.monotonic() > self._patience_ends_s:
                 process.kill()

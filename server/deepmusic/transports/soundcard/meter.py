@@ -29,4 +29,5 @@ class Meter:
         """Peak of each channel in dB of full scale since the last look, ``FLOOR_DB`` at least."""
         peaks, self._peaks = self._peaks, np.zeros_like(self._peaks)
         floor = 10.0 ** (FLOOR_DB / 20.0)
-        return tuple(20.0 * np.log10(np.maximum(peaks.astype(np.float64), floor)))
+        decibels: list[float] = (20.0 * np.log10(np.maximum(peaks.astype(np.float64), floor))).tolist()
+        return tuple(decibels)

@@ -12,6 +12,7 @@ whole.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import mmap
 import os
@@ -92,7 +93,8 @@ class Rings:
 
     def remove(self) -> None:
         """Takes the file away; who has mapped it keeps the memory."""
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Windows keeps a mapped file
+            self.path.unlink(missing_ok=True)
 
 
 def read_ring(ring: Audio, n_channels: int, first_sample: int, n_samples: int) -> Audio:
