@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -91,6 +92,29 @@ def test_an_audio_process_that_dies_is_replaced_and_the_stream_goes_on_where_it_
     assert listener.errors
     firsts = [cycle.first_sample for cycle in listener.cycles]
     assert firsts == [index * PERIOD_SAMPLES for index in range(len(firsts))]
+
+
+def test_a_live_process_that_hangs_holds_no_cycle_up_and_loses_no_sample():
+    """The stream's side is busy for half a second of Python; the device is asked for nothing meanwhile, and goes on."""
+
+    class Busy(Listener):
+        def take(self, block: Audio, cycle: Cycle) -> None:
+            super().take(block, cycle)
+            if len(self.cycles) == 10:
+                ends_ns = cycle.began_ns + 500_000_000
+                while time.monotonic_ns() < ends_ns:
+                    pass
+
+    listener = Busy()
+    listener.card = SoundCard(DeviceWish(input="clock"), listener)
+    listener.card.start()
+    listener.wait_for_cycles(200)
+    listener.card.stop()
+    cycles = listener.cycles[:200]
+    assert [cycle.first_sample for cycle in cycles] == [index * PERIOD_SAMPLES for index in range(200)]
+    during = [cycle for cycle in cycles if 0 < cycle.began_ns - cycles[9].began_ns < 450_000_000]
+    assert len(during) >= 60  # of 84 that are due
+    assert any(cycle.is_starved for cycle in during)  # the delayed input was played
 
 
 def test_cycles_longer_than_the_cushion_make_the_device_open_anew():
