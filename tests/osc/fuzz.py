@@ -36,6 +36,7 @@ AFAR = ("192.168.1.20", 9999)
 FOREIGN = ("203.0.113.7", 9999)
 CONNECTED = ("127.0.0.1", 40000)
 TIDIED_EVERY = 1000
+TRIES = 10
 MOST_HELD_BYTES = 3 * MAX_DATAGRAM_BYTES
 
 
@@ -112,6 +113,7 @@ class Outcome:
     n_packets: int = 0
     n_lost_streams: int = 0
     longest_turn_s: float = 0.0
+    n_slow_once: int = 0
     slow: list[tuple[bytes, tuple[str | int, ...]]] = field(default_factory=list[tuple[bytes, tuple[str | int, ...]]])
     wrong: list[str] = field(default_factory=list[str])
 
@@ -141,12 +143,19 @@ class Fuzzer:
         turn_s = longest_turn_s(desk, datagram, peer)
         outcome.longest_turn_s = max(outcome.longest_turn_s, turn_s)
         if turn_s >= LONGEST_TURN_S:
-            outcome.slow.append((datagram, peer))
+            self._look_again(datagram, peer)
         sent = desk.sent[n_before:]
         if any(address != peer for address, _ in sent) or (peer == FOREIGN and sent):
             outcome.wrong.append(f"somebody else was answered: {datagram!r}")
         if peer == AFAR and sum(len(packet) for _, packet in sent) > len(datagram):
             outcome.wrong.append(f"more came back than went in: {datagram!r}")
+
+    def _look_again(self, datagram: bytes, peer: tuple[str | int, ...]) -> None:
+        """A shared machine charges a turn with what others did to its caches: only what is slow every time is."""
+        self.outcome.n_slow_once += 1
+        again_s = min(longest_turn_s(type(self.desk)(), datagram, peer) for _ in range(TRIES))
+        if again_s >= LONGEST_TURN_S:
+            self.outcome.slow.append((datagram, peer))
 
     async def tidy(self) -> None:
         """Lets what waits for a thread be done, and forgets what the fakes have kept."""
@@ -222,16 +231,15 @@ async def run(n_datagrams: int, seed: int) -> int:
             minutes, cpu_s = (time.monotonic() - start_s) / 60.0, time.process_time() - start_cpu_s
             print(
                 f"{n} datagrams ({outcome.n_packets} packets of connections) in {minutes:.1f} min, {cpu_s:.0f} s of "
-                f"processor time: longest turn {1000 * outcome.longest_turn_s:.2f} ms, {len(outcome.slow)} of 5 ms and "
-                f"more, {len(outcome.wrong)} wrong, {len(complaints.records)} complaints; {stats}",
+                f"processor time: longest turn {1000 * outcome.longest_turn_s:.2f} ms; of 5 ms and more "
+                f"{outcome.n_slow_once} once, {len(outcome.slow)} every time; {len(outcome.wrong)} wrong, "
+                f"{len(complaints.records)} complaints; {stats}",
                 flush=True,
             )
-    again = [longest_turn_s(Studio(), *suspect) for suspect in fuzzer.outcome.slow for _ in range(5)]
-    print(f"those of 5 ms and more once again, best of five each: {1000 * min(again, default=0.0):.2f} ms at least")
-    for line in (*fuzzer.outcome.wrong[:10], *complaints.records[:10]):
+    for line in (*fuzzer.outcome.wrong[:10], *fuzzer.outcome.slow[:10], *complaints.records[:10]):
         print(line)
     fuzzer.desk.bridge.close()
-    return int(bool(fuzzer.outcome.wrong or complaints.records))
+    return int(bool(fuzzer.outcome.wrong or fuzzer.outcome.slow or complaints.records))
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ async def test_thousands_of_damaged_datagrams_do_no_harm(caplog: pytest.LogCaptu
     await fuzzer.tidy()
     outcome, stats = fuzzer.outcome, fuzzer.desk.bridge.stats
     assert outcome.wrong == []
-    assert all(is_prompt(Studio, *suspect) for suspect in outcome.slow)
+    assert outcome.slow == []
     assert outcome.n_packets > 100
     assert min(stats.foreign, stats.malformed, stats.messages, stats.late, stats.too_early, stats.failed) > 50
     assert caplog.records == []
