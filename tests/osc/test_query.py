@@ -389,9 +389,9 @@ async def test_a_page_of_somebody_else_in_the_musicians_browser_is_refused(site:
         with pytest.raises(aiohttp.WSServerHandshakeError):
             async with site.socket(**headers):
                 pass
-    assert [is_own_name(name) for name in ("localhost:8080", "studio.local", "[::1]:1", "evil.example", "")] == [
-        *(True, True, True, False, True)
-    ]
+    own_names = ("localhost:8080", "studio.local", "studio.local.:8080", "stage.lan", "[::1]:1", "192.168.1.2:80", "")
+    assert [name for name in own_names if not is_own_name(name)] == []
+    assert [name for name in ("evil.example", "local.evil.example:80", "evillocal.example") if is_own_name(name)] == []
 
 
 @pytest.mark.parametrize("verb", ["POST", "PUT", "DELETE"])

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".home.arpa")
+"""Ends of names that nobody can own on the internet: mDNS, routers, RFC 8375. Nor is one label alone a name of it."""
+
 
 def is_ours(request: web.Request) -> bool:
     """Whether a request comes from a page of this server, or from no page."""
@@ -20,9 +23,9 @@ def is_ours(request: web.Request) -> bool:
 
 def is_own_name(host: str) -> bool:
     """Whether a Host header names an address, this machine, or a machine of the local network."""
-    name = urlsplit(f"//{host}").hostname or ""
+    name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     try:
         ipaddress.ip_address(name)
     except ValueError:
-        return "." not in name or name.endswith(".local")  # one label alone, or mDNS: no name of the internet
+        return "." not in name or name.endswith(LOCAL_SUFFIXES)
     return True
