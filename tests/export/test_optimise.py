@@ -15,6 +15,7 @@ from deepmusic.dsp.loudness import integrated_loudness_lufs
 from deepmusic.dsp.stft import AnalysisStft
 from deepmusic.dsp.true_peak import true_peak_dbtp
 from deepmusic.dsp.windows import StftGeometry
+from deepmusic.errors import BadConfig
 from deepmusic_export import metrics
 from deepmusic_export.nets.picture import column_power, picture
 from deepmusic_export.optimise.chunks import Span, chunk_spans, joined_audio, joined_fields
@@ -26,6 +27,7 @@ from deepmusic_export.optimise.run import Optimisation, Surroundings, optimise, 
 from deepmusic_export.optimise.state import load_state
 from deepmusic_export.optimise.terms import sounding_columns
 from tests.export.optimise_sounds import RATE_HZ, buzz, pluck
+from tests.support.bundles import segment_bundle
 
 PLAN = OptimisePlan(steps=10, width=2)
 """Small enough for a test: the VGG19 of width 2 hears little, but what it hears has a gradient."""
@@ -275,3 +277,8 @@ def test_a_plan_that_cannot_be_is_refused(change: dict[str, object]) -> None:
 
 def test_the_default_bundle_has_the_bands_that_the_picture_needs() -> None:
     assert load_bundle("live").bundle.manifest.features.n_bands % 32 == 0
+
+
+def test_a_bundle_whose_gains_come_late_is_no_start(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="of the kind segment; choose the live one"):
+        load_bundle(str(segment_bundle(tmp_path / "studio")))

@@ -5,20 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from deepmusic.audio import AudioFormat
 from deepmusic.model.bundle import Bundle
 from deepmusic.model.golden import golden_snr_db
 from deepmusic.model.manifest import BundleKind
-from deepmusic.model.runtime import TransferModel
+from deepmusic.model.runtime import StyleEncoder, TransferModel
+from deepmusic.session.config import SessionConfig
+from deepmusic.session.offline import render
+from deepmusic.styles.learn import learn
 from deepmusic_export.cli import main
 from deepmusic_export.data import Corpus
 from deepmusic_export.graph import export_style, folded, halve, rounded
+from deepmusic_export.metrics import seam_ratio
 from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.transfer import TransferConfig
 from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer, load_system
+from deepmusic_export.verify import chords, verify
 
 pytestmark = [
     pytest.mark.filterwarnings(r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"),
@@ -34,6 +41,9 @@ STREAM = TransferRecipe(
     batch_size=1,
     crop_samples=49152,
 )
+SEAM_LIMIT = 1.15
+"""Roughness at joins over roughness half a segment away; untouched audio has 0.90 to 1.11."""
+
 SEGMENT = replace(STREAM, network=replace(STREAM.network, segment=PLAN), is_style_held=True)
 
 
@@ -89,3 +99,22 @@ def test_a_style_encoder_that_was_held_is_the_same_file(packed: Path, stream_che
     export_style(style, tmp_path / "float.onnx")
     halve(tmp_path / "float.onnx", tmp_path / "style_encoder.onnx")
     assert (tmp_path / "style_encoder.onnx").read_bytes() == (packed / "style_encoder.onnx").read_bytes()
+
+
+def test_torch_and_every_file_in_every_split_agree(packed: Path, checkpoint: Path):
+    system, _ = load_system(checkpoint)
+    findings = verify(packed, (system.transfer, system.style), seconds=2.0)
+    exact = [finding for finding in findings if finding.unit == "max abs"]
+    assert len(exact) >= 12
+    assert all(finding.passed for finding in exact), exact
+
+
+def test_joins_of_segments_are_no_rougher_than_the_rest(packed: Path):
+    bundle = Bundle.open(packed)
+    style = learn(chords(2.0, 48000, seed=1)[:1], 48000, StyleEncoder.load(bundle))
+    config = SessionConfig(audio_format=AudioFormat(sample_rate_hz=48000, n_channels=1))
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, 8 * 48000)).astype(np.float32)  # as rough everywhere
+    played = render(config, TransferModel.load(bundle, precision="float"), style, noise)[0]
+    hop, segment = 256, bundle.manifest.features.step_frames
+    first_join = (segment - bundle.manifest.look_ahead_frames) * hop
+    assert seam_ratio(played, segment * hop, first_join) <= SEAM_LIMIT

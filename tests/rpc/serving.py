@@ -17,7 +17,8 @@ from deepmusic.errors import StyleExists, StyleNotFound
 from deepmusic.model.catalog import BundleCatalog, CatalogEntry, LoadedBundle
 from deepmusic.model.scheduler import StepScheduler
 from deepmusic.model.style_vector import StyleVector
-from deepmusic.session.config import Setting
+from deepmusic.session.config import SessionConfig, Setting
+from deepmusic.session.offline import render
 from deepmusic.transports.rpc.client import RpcClient, StyledAudio, TransferCall
 from deepmusic.transports.rpc.server import RpcServer, TlsFiles
 from deepmusic.transports.rpc.terms import StreamLimits
@@ -224,3 +225,10 @@ async def through(
         hearing = tasks.create_task(listen(call))
         tasks.create_task(play(call, audio, block_samples))
     return call, hearing.result()
+
+
+def rendered(server: Serving, stream_config: StreamConfig, audio: Audio) -> Audio:
+    """The same samples through the same bundle and style, without a stream."""
+    loaded = server.catalog.get(stream_config.bundle)
+    session_config = SessionConfig(audio_format=stream_config.audio_format, settings=stream_config.settings)
+    return render(session_config, loaded.transfer, server.styles.vector(stream_config.styles[0].name, loaded), audio)

@@ -72,6 +72,14 @@ async def test_the_oldest_audio_goes_when_too_much_waits_and_the_next_block_says
     assert outbox.dropped_blocks == 2
 
 
+async def test_a_stream_whose_tail_is_long_has_room_for_it():
+    outbox = Outbox(250)
+    outbox.widen(300)
+    for first_sample in (0, 100, 200, 300, 400):
+        outbox.put_audio(block(first_sample), 100)
+    assert outbox.dropped_blocks == 0
+
+
 async def test_a_block_larger_than_the_bound_still_goes_out():
     outbox = Outbox(50)
     outbox.put_audio(block(0), 100)

@@ -16,18 +16,11 @@ from deepmusic.transports.rpc.client import RpcClient, TransferCall
 from deepmusic.transports.wire.messages import AudioMessage, EventKind, StreamConfig, StyleShare
 from deepmusic.transports.wire.pcm import PcmCodec, SampleFormat
 from tests.rpc.canary import canary
-from tests.rpc.serving import Heard, Serving, config, listen, noise, play, through
+from tests.rpc.serving import Heard, Serving, config, listen, noise, play, rendered, through
 from tests.support.laws import DENORMAL_TIME_RATIO
 
 DENORMAL_TURNS = 30
 """Renders of each kind that are timed at most."""
-
-
-def rendered(server: Serving, stream_config: StreamConfig, audio: Audio) -> Audio:
-    """The same samples through the same bundle and style, without a stream."""
-    loaded = server.catalog.get(stream_config.bundle)
-    session_config = SessionConfig(audio_format=stream_config.audio_format, settings=stream_config.settings)
-    return render(session_config, loaded.transfer, server.styles.vector(stream_config.styles[0].name, loaded), audio)
 
 
 @pytest.mark.parametrize("block_samples", [32, 300, 512, 1024, 8193])

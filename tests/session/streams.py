@@ -118,6 +118,11 @@ def audio_events(audio: Audio, block_samples: int = 480, first_sample: int = 0) 
             first_sample += block.shape[1]
 
 
+def receive_all(of: Session, events: Iterable[InEvent]) -> list[OutEvent]:
+    """Feeds events, answers no step, and gives all that followed."""
+    return [out for event in events for out in of.receive(event)]
+
+
 def play(of: Session, events: Iterable[InEvent]) -> Heard:
     """Feeds events and answers every step at once."""
     heard = Heard()

@@ -19,7 +19,7 @@ from deepmusic.session.events import (
     Summary,
 )
 from deepmusic.session.offline import answer_step
-from deepmusic.session.session import Session, receive_all
+from deepmusic.session.session import Session
 from tests.session import streams
 from tests.session.streams import LATENCY, STEP, model, play, play_through, session, style
 from tests.support import bundles
@@ -127,7 +127,7 @@ def test_more_input_than_may_wait_is_too_fast():
     )
     stream = Session(config, model_facts(of), style(of))
     with pytest.raises(AudioTooFast):
-        receive_all(stream, streams.audio_events(streams.noise(200 * STEP), STEP))
+        streams.receive_all(stream, streams.audio_events(streams.noise(200 * STEP), STEP))
     assert 2.0 * 48000 <= stream.stats.samples_in <= 2.2 * 48000
 
 

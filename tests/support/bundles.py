@@ -81,6 +81,16 @@ def ducking_bundle(path: Path, duck_db: float = -12.0, *, name: str = "ducking")
     return _write_segment(path, name, duck_db=duck_db)
 
 
+def ducking_stream_bundle(path: Path, duck_db: float = -12.0, *, name: str = "ducking-stream") -> Path:
+    """A stream bundle with the very gains of `ducking_bundle`."""
+    return _write(path, name, _transfer_model(duck_db=duck_db))
+
+
+def counting_segment_bundle(path: Path, *, db_per_step: float = -0.5, name: str = "counting-segment") -> Path:
+    """A segment bundle where the content's gain is the count of steps times `db_per_step`."""
+    return _write_segment(path, name, db_per_step=db_per_step)
+
+
 def failing_segment_bundle(path: Path, *, after_steps: int = 0, name: str = "failing-segment") -> Path:
     """A segment bundle whose step raises once the state has counted `after_steps` steps."""
     return _write_segment(path, name, fails_after=after_steps)
@@ -276,7 +286,7 @@ def _transfer_model(
     if n_products:
         moving = _laboured(nodes, constants, moving, n_products)
     nodes.append(helper.make_node("Reshape", [moving, "per_session"], ["moving_db_4d"]))
-    moving = _ducked(nodes, constants, step_frames, look_ahead, duck_db) if look_ahead else "moving_db_4d"
+    moving = _ducked(nodes, constants, step_frames, look_ahead, duck_db) if duck_db or look_ahead else "moving_db_4d"
     nodes += [
         helper.make_node("Mul", [moving, "content_only"], ["content_db"]),
         helper.make_node("Add", ["base", "content_db"], ["gain_db"]),
@@ -299,28 +309,37 @@ def _transfer_model(
 
 def _ducked(nodes: _Nodes, constants: _Constants, step_frames: int, look_ahead: int, duck_db: float) -> str:
     """Remembers the levels of the look-ahead behind the counting state, and ducks the loud frames of before."""
-    keep = np.zeros((look_ahead, STATE_SIZE + look_ahead), np.float32)
-    keep[:, STATE_SIZE:] = np.eye(look_ahead)
     constants |= {
-        "heard_index": np.int64([STATE_SIZE]),
-        "heard_end": np.int64([STATE_SIZE + look_ahead]),
-        "segment_index": np.int64([step_frames]),
-        "window_end": np.int64([step_frames + look_ahead]),
         "ducked_level": np.float32([DUCKED_LEVEL]),
         "duck_db": np.float32([duck_db]),
         "no_duck": np.float32([0.0]),
         "per_frame": np.int64([0, step_frames, 1, 1]),
-        "heard_columns": keep,
     }
     nodes += [
-        helper.make_node("Slice", ["state", "heard_index", "heard_end", "column_axis"], ["heard"]),
         helper.make_node("Slice", ["bands", "zero_index", "one_index", "excitation_axis"], ["frames_content"]),
         helper.make_node("ReduceMean", ["frames_content"], ["frame_levels"], axes=[2, 3], keepdims=0),
-        helper.make_node("Concat", ["heard", "frame_levels"], ["window"], axis=1),
-        helper.make_node("Slice", ["window", "zero_index", "segment_index", "column_axis"], ["own"]),
-        helper.make_node("Slice", ["window", "segment_index", "window_end", "column_axis"], ["heard_next"]),
-        helper.make_node("MatMul", ["heard_next", "heard_columns"], ["heard_part"]),
-        helper.make_node("Greater", ["own", "ducked_level"], ["is_loud"]),
+    ]
+    own = "frame_levels"
+    if look_ahead:
+        own = "own"
+        keep = np.zeros((look_ahead, STATE_SIZE + look_ahead), np.float32)
+        keep[:, STATE_SIZE:] = np.eye(look_ahead)
+        constants |= {
+            "heard_index": np.int64([STATE_SIZE]),
+            "heard_end": np.int64([STATE_SIZE + look_ahead]),
+            "segment_index": np.int64([step_frames]),
+            "window_end": np.int64([step_frames + look_ahead]),
+            "heard_columns": keep,
+        }
+        nodes += [
+            helper.make_node("Slice", ["state", "heard_index", "heard_end", "column_axis"], ["heard"]),
+            helper.make_node("Concat", ["heard", "frame_levels"], ["window"], axis=1),
+            helper.make_node("Slice", ["window", "zero_index", "segment_index", "column_axis"], [own]),
+            helper.make_node("Slice", ["window", "segment_index", "window_end", "column_axis"], ["heard_next"]),
+            helper.make_node("MatMul", ["heard_next", "heard_columns"], ["heard_part"]),
+        ]
+    nodes += [
+        helper.make_node("Greater", [own, "ducked_level"], ["is_loud"]),
         helper.make_node("Where", ["is_loud", "duck_db", "no_duck"], ["frame_duck"]),
         helper.make_node("Reshape", ["frame_duck", "per_frame"], ["frame_duck_4d"]),
         helper.make_node("Add", ["moving_db_4d", "frame_duck_4d"], ["ducked_db"]),

@@ -14,9 +14,10 @@ import numpy as np
 from deepmusic.audio import Audio, AudioFormat
 from deepmusic.dsp.excitation import CONTENT, EXCITATIONS
 from deepmusic.dsp.windows import STEP_FRAMES
+from deepmusic.errors import BadConfig
 from deepmusic.model import chosen_bundle
 from deepmusic.model.catalog import LoadedBundle
-from deepmusic.model.manifest import Manifest
+from deepmusic.model.manifest import BundleKind, Manifest
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import SessionConfig
 from deepmusic.session.offline import render
@@ -116,5 +117,14 @@ def load_bundle(chosen: str) -> LoadedBundle:
     Raises:
         ModelNotFound: There is none.
         BundleInvalid: It is refused.
+        BadConfig: Its gains come late: a step of the optimiser is a step of a stream.
     """
-    return chosen_bundle.load_bundle(chosen, precision="float", device="cpu")
+    loaded = chosen_bundle.load_bundle(chosen, precision="float", device="cpu")
+    manifest = loaded.bundle.manifest
+    if manifest.kind is not BundleKind.STREAM:
+        raise BadConfig(
+            f"expected a bundle of the kind stream to start from, got {manifest.name!r} of the kind "
+            f"{manifest.kind.value}; choose the live one",
+            field="bundle",
+        )
+    return loaded

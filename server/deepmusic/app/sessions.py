@@ -139,7 +139,7 @@ class Sessions:
             vector,
         )
         rate_hz = config.audio_format.sample_rate_hz
-        step_samples = round(session.step_s * rate_hz)
+        step_samples = session.segment_samples
         deadline_s = None if config.deadline_samples is None else (config.deadline_samples or step_samples) / rate_hz
         tape = self._recorder and self._recorder.open(
             config, loaded, vector, latency_samples=session.latency_samples, step_samples=step_samples

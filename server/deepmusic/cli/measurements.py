@@ -66,7 +66,7 @@ class TightLoop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivePace:
-    """Several streams at the pace of a host, each with a deadline."""
+    """Several streams at the pace of a host, each with a deadline: by default of one step, or of one segment."""
 
     n_streams: int
     seconds: float
@@ -163,14 +163,19 @@ class LiveStream:
         facts: of the model.
         style: its style.
         scheduler: runs its steps.
-        deadline_s: how long after its input a step may take.
+        deadline_s: how long after its input a step may take; ``None`` for a step, or a segment.
     """
 
-    def __init__(self, facts: ModelFacts, style: StyleVector, scheduler: StepScheduler, deadline_s: float) -> None:
+    def __init__(
+        self, facts: ModelFacts, style: StyleVector, scheduler: StepScheduler, deadline_s: float | None
+    ) -> None:
         self.answer_s: list[float] = []
         self.failure: Failure | None = None
         self._sent_s: dict[int, float] = {}
-        self.worker = SessionWorker(_session(facts, style), scheduler, self._take, deadline_s=deadline_s)
+        session = _session(facts, style)
+        if deadline_s is None:
+            deadline_s = session.segment_samples / RATE_HZ  # what a live client has by default
+        self.worker = SessionWorker(session, scheduler, self._take, deadline_s=deadline_s)
         self.worker.start()
 
     def send(self, block: Audio, index: int) -> None:
@@ -192,7 +197,7 @@ class LiveStream:
 
 
 def live_pace(
-    bundle: LoadedBundle, style: StyleVector, n_streams: int, seconds: float, *, deadline_s: float = STEP_S
+    bundle: LoadedBundle, style: StyleVector, n_streams: int, seconds: float, *, deadline_s: float | None = None
 ) -> LivePace:
     """Run `n_streams` streams for `seconds` as hosts would: a block whenever its last sample is due."""
     blocks = _step_blocks(example_content(min(max(seconds, 0.1), 10.0)))
@@ -235,8 +240,8 @@ def live_pace(
 def latencies_samples(bundle: LoadedBundle, style: StyleVector) -> tuple[int, int]:
     """The latency that a session declares, and the one that an impulse through its dry path has, in samples."""
     session = _session(model_facts(bundle.transfer), style, settings=(Setting(name="strength", value=0.0),))
-    audio = np.zeros((N_CHANNELS, 16 * STEP_SAMPLES), np.float32)
     at = 3 * STEP_SAMPLES + 17
+    audio = np.zeros((N_CHANNELS, at + session.latency_samples + STEP_SAMPLES), np.float32)
     audio[:, at] = 0.5
     out = [e.block for e in run_to_end(session, AudioIn(block=audio, first_sample=0)) if isinstance(e, AudioOut)]
     return session.latency_samples, int(np.argmax(np.abs(np.concatenate(out, axis=1)[0]))) - at

@@ -49,6 +49,11 @@ class Answers:
         self._n_given = 0
         self._runs_end = self._silence_samples
 
+    @property
+    def is_owing(self) -> bool:
+        """Whether a block waits for its answer."""
+        return bool(self._owed)
+
     def owe(self, block: OwedBlock) -> None:
         """Takes a block to answer."""
         self._owed.append(block)

@@ -80,3 +80,13 @@ def style_mismatch(vector: StyleVector, model: ModelFacts) -> str:
             f"expected a style of {model.n_style} values, got {len(vector.values)} in {vector.name!r}; learn it again"
         )
     return ""
+
+
+def lateness_mismatch(model: ModelFacts, late_frames: int) -> str:
+    """Why a bundle cannot take over in a stream whose gains may be so many frames late; empty where it can."""
+    if model.late_frames <= late_frames:
+        return ""
+    return (
+        f"expected a bundle whose gains are at most {late_frames} frames late in this stream, got {model.late_frames} "
+        f"from {model.name!r}; open a new stream for it"
+    )

@@ -40,15 +40,22 @@ class ModelFacts:
     initial_state: npt.NDArray[np.float32]
     """``(n_state,)``: the state before the first step."""
     step_frames: int = STEP_FRAMES
-    """Frames of one step."""
+    """Frames that the model turns in one call."""
+    look_ahead_frames: int = 0
+    """Frames that its gains are late: they belong to those of so many before."""
 
     def __post_init__(self) -> None:
-        if self.step_frames != STEP_FRAMES:
+        if self.step_frames % STEP_FRAMES or self.look_ahead_frames % STEP_FRAMES:
             raise BadConfig(
-                f"expected a bundle with steps of {STEP_FRAMES} frames, got {self.step_frames}; "
-                "export it for the profile live",
+                f"expected a bundle whose step and look-ahead are multiples of {STEP_FRAMES} frames, got "
+                f"{self.step_frames} and {self.look_ahead_frames}; export it again",
                 field="bundle",
             )
+
+    @property
+    def late_frames(self) -> int:
+        """Frames that gains come later than those of a model with the shortest step and no look-ahead."""
+        return self.step_frames - STEP_FRAMES + self.look_ahead_frames
 
 
 def model_facts(model: TransferModel) -> ModelFacts:
@@ -62,6 +69,7 @@ def model_facts(model: TransferModel) -> ModelFacts:
         n_style=model.manifest.style.size,
         initial_state=model.initial_state(),
         step_frames=features.step_frames,
+        look_ahead_frames=model.manifest.look_ahead_frames,
     )
 
 

@@ -89,6 +89,11 @@ class LaneResult:
     state: npt.NDArray[np.float32]
     """``(n_state,)``: the state after the step."""
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether every value can be played and handed back."""
+        return bool(np.isfinite(self.gain_db).all() and np.isfinite(self.state).all())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:

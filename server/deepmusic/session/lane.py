@@ -17,6 +17,8 @@ from deepmusic.dsp.windows import STEP_FRAMES, StftGeometry, bin_frequencies_hz
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import ModelFacts
 from deepmusic.session.controls import StyleShape
+from deepmusic.session.events import LaneRequest
+from deepmusic.session.gain_line import GainLine
 from deepmusic.session.parameters import HIGHEST_HZ, LOWEST_HZ
 
 OFF_DB = -120.0
@@ -49,8 +51,6 @@ class Heard(NamedTuple):
     """complex64 ``(excitations, channels, frames, bins)``."""
     loudness_power: npt.NDArray[np.float32]
     """``(frames,)``: K-weighted power of the content."""
-    is_frozen: bool
-    """Whether running statistics are held."""
 
 
 class Lane:
@@ -62,7 +62,7 @@ class Lane:
         vector: The style, in the bundle's space.
         geometry: Sizes and rate.
         n_channels: Channels of the stream.
-        state: The model's state to begin with.
+        line: The way to the model and back; a new one by default.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Lane:
         vector: StyleVector,
         geometry: StftGeometry,
         n_channels: int,
-        state: npt.NDArray[np.float32],
+        line: GainLine | None = None,
     ) -> None:
         self.number = number
         self.model = model
         self.vector = vector
-        self.state = state
+        self.line = GainLine(model, model.initial_state) if line is None else line
         self._tools = band_tools(model.layout, geometry)
         self._bins_hz = bin_frequencies_hz(geometry)
         self._loudness = LoudnessMatch(geometry)
@@ -89,23 +89,38 @@ class Lane:
         self._wet = np.empty((n_channels, STEP_FRAMES, geometry.n_bins), np.complex64)
         self._held_db = self._neutral_db()
 
-    def bands(self, heard: Heard) -> npt.NDArray[np.float32]:
-        """What the model hears: band magnitudes of content, odd and even, ``(frames, 3, bands)``."""
+    def hear(self, heard: Heard) -> None:
+        """Puts on the model's way what it hears of a step: band magnitudes of content, odd and even."""
         magnitudes = self._tools.analysis.band_magnitudes(heard.spectra[:NOISE])
-        return np.ascontiguousarray(magnitudes.transpose(1, 0, 2))
+        self.line.hear(np.ascontiguousarray(magnitudes.transpose(1, 0, 2)))
 
-    def render(self, heard: Heard, gain_db: npt.NDArray[np.float32] | None, shape: StyleShape) -> Audio:
+    def request(self, is_frozen: bool) -> LaneRequest:
+        """What the model is to be asked now, where the line wants a call."""
+        call = self.line.call()
+        return LaneRequest(
+            lane=self.number,
+            model=self.model,
+            bands=call.bands,
+            style=self.vector.values,
+            freeze=float(is_frozen),
+            state=call.state,
+        )
+
+    def render(self, heard: Heard, shape: StyleShape, *, is_frozen: bool) -> Audio:
         """The next step of this lane's sound, before fades, output gain and ceiling.
+
+        Where there are no gains for it the last ones are repeated, so that the sound of a missed step is there to fade
+        out of and its overlap to fade back into.
 
         Args:
             heard: The step's spectra.
-            gain_db: The model's gains, ``(frames, excitations, bands)``; ``None`` repeats the last ones that came, so
-                that the sound of a missed step is there to fade out of and its overlap to fade back into.
             shape: Strength and styled band.
+            is_frozen: Whether running statistics are held.
 
         Returns:
             float32 ``(channels, step_samples)`` in new memory.
         """
+        gain_db = self.line.next_gains()
         if gain_db is None:
             gain_db = self._held_db
         else:
@@ -113,12 +128,12 @@ class Lane:
             self._held_db = np.repeat(gain_db[-1:], len(gain_db), axis=0)
         share = None if shape.low_hz is None and shape.high_hz is None else _styled_share(self._bins_hz, shape)
         wet = self._mixer.mix(heard.spectra, self._shaped_gains(gain_db, shape.strength, share), out=self._wet)
-        self._match_loudness(wet, heard, shape.strength, share)
+        self._match_loudness(wet, heard, shape.strength, share, is_frozen=is_frozen)
         return self._synthesis.process(wet)
 
     def reset(self) -> None:
         """As if nothing had been heard."""
-        self.state = self.model.initial_state
+        self.line = GainLine(self.model, self.model.initial_state)
         self._loudness.reset()
         self._synthesis.reset()
         self._held_db = self._neutral_db()
@@ -140,7 +155,7 @@ class Lane:
         return gains
 
     def _match_loudness(
-        self, wet: Spectra, heard: Heard, strength: Audio, share: npt.NDArray[np.float32] | None
+        self, wet: Spectra, heard: Heard, strength: Audio, share: npt.NDArray[np.float32] | None, *, is_frozen: bool
     ) -> None:
         """Brings the wet to the content's loudness, in place; of a styled band, the band alone: the rest is dry."""
         if share is None:
@@ -151,7 +166,7 @@ class Lane:
                 self._weighting.frame_loudness_power(spectra * root) for spectra in (heard.spectra[CONTENT], wet)
             )
             powers = content, styled
-        match = self._loudness.process(*powers, strength, hold=heard.is_frozen)
+        match = self._loudness.process(*powers, strength, hold=is_frozen)
         if (match != 1.0).any():
             wet *= match[:, np.newaxis] if share is None else np.power(match[:, np.newaxis], share)
 

@@ -9,24 +9,23 @@
            |                                                            |
            +-- delay, bit for bit -------------------------------------- mix, rescue --- out
 
-Positions count the samples of the stream. What a step's call gives out lies behind what it took in: by the synthesis
-at the lanes, by the ceiling's look-ahead too at the mix. Every parameter is read at the position where it acts, so that
-all of them are heard ``latency_samples`` after the sample that they were set for.
+Positions count the samples of the stream. What a step's call gives out lies behind what it took in: by the frames that
+the model's gains are late at the lanes' gains, by the synthesis too at their sound, by the ceiling's look-ahead too at
+the mix. Every parameter is read at the position where it acts, so that all of them are heard ``latency_samples`` after
+the sample that they were set for.
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from deepmusic.audio import Audio
 from deepmusic.dsp.crossfade import FadeLaw, crossfade
 from deepmusic.dsp.delay import DelayLine
-from deepmusic.dsp.excitation import CONTENT, EXCITATIONS, ExcitationBank
+from deepmusic.dsp.excitation import CONTENT, ExcitationBank
 from deepmusic.dsp.levels import TruePeakCeiling
 from deepmusic.dsp.windows import STEP_FRAMES, StftGeometry, stream_latency_samples
 from deepmusic.model.style_vector import StyleVector
@@ -35,8 +34,10 @@ from deepmusic.session.changes import StyleChange
 from deepmusic.session.config import ModelFacts, SessionConfig
 from deepmusic.session.controls import Controls
 from deepmusic.session.events import AudioFlag, LaneRequest, LaneResult, Miss, Notice, NoticeKind
+from deepmusic.session.gain_line import GainLine
 from deepmusic.session.lane import Heard, Lane, k_weighting
 from deepmusic.session.mixing import Rescue, eased, mix
+from deepmusic.session.waiting_content import WaitingContent
 
 MAX_CHANGES = 256
 """Changes of style or bundle that may be scheduled ahead; a further one is refused, and its sender told."""
@@ -76,10 +77,12 @@ class Pipeline:
         self._rescue = Rescue(rate_hz)
         self._synthesis_lag = self._geometry.n_synthesis - self._geometry.hop
         self._mix_lag = self._synthesis_lag + self._ceiling.latency_samples
-        self._dry_delay = DelayLine(n_channels, self._mix_lag)
-        self._spectra = np.empty((len(EXCITATIONS), n_channels, STEP_FRAMES, self._geometry.n_bins), np.complex64)
+        self._late_frames = model.late_frames
+        self._late_samples = self._late_frames * self._geometry.hop
+        self._dry_delay = DelayLine(n_channels, self._late_samples + self._mix_lag)
+        self._content = WaitingContent(self._late_frames // STEP_FRAMES, n_channels, self._geometry)
         self._n_lanes_begun = 0
-        self._lanes = [self._new_lane(model, vector, model.initial_state)]
+        self._lanes = [self._new_lane(model, vector)]
         self._fade = Automation(0.0)
         self._fade_end = 0
         self._changes: list[StyleChange] = []  # by at_sample; bounded by MAX_CHANGES
@@ -90,8 +93,13 @@ class Pipeline:
 
     @property
     def latency_samples(self) -> int:
-        """From an input sample to its output, in samples: framing, STFT and the ceiling's look-ahead."""
-        return stream_latency_samples(self._geometry) + self._ceiling.latency_samples
+        """From an input sample to its output, in samples: framing, segments, STFT and the ceiling's look-ahead."""
+        return stream_latency_samples(self._geometry) + self._late_samples + self._ceiling.latency_samples
+
+    @property
+    def late_frames(self) -> int:
+        """Frames that gains may be late: no bundle with more can take over."""
+        return self._late_frames
 
     @property
     def step_samples(self) -> int:
@@ -130,58 +138,55 @@ class Pipeline:
             A notice for each change that begins.
         """
         assert self._step is None, "the last step has not been rendered"
-        first = self._next_first
-        self._next_first = first + self.step_samples
+        first_in = self._next_first
+        self._next_first = first_in + self.step_samples
+        first = first_in - self._late_samples
         notices = self._begin_changes(first)
-        gain = self._controls.gain("input_gain_db", first, self.step_samples)
+        gain = self._controls.gain("input_gain_db", first_in, self.step_samples)
         content = step if isinstance(gain, float) and gain == 1.0 else _amplified(step, gain)
-        self._bank.process(content, out=self._spectra)
-        heard = Heard(
-            spectra=self._spectra,
-            loudness_power=self._weighting.frame_loudness_power(self._spectra[CONTENT]),
+        spectra = self._bank.process(content, out=self._content.room())
+        self._content.push(Heard(spectra, self._weighting.frame_loudness_power(spectra[CONTENT])))
+        for lane in self._lanes:
+            lane.hear(self._content.ago(self._steps_to_gains(lane.model)))
+        self._step = _PreparedStep(
+            first=first,
+            heard=self._content.ago(self._late_frames // STEP_FRAMES),
             is_frozen=self._controls.is_on("freeze", first),
+            dry=self._dry_delay.process(step),
         )
-        self._step = _PreparedStep(first=first, heard=heard, dry=self._dry_delay.process(step))
         return notices
 
     def requests(self) -> tuple[LaneRequest, ...]:
-        """What the model is to answer for the prepared step."""
+        """What models are to answer before the prepared step is rendered: of long segments seldom anything."""
         assert self._step is not None, "no step is prepared"
-        heard = self._step.heard
-        return tuple(
-            LaneRequest(
-                lane=lane.number,
-                model=lane.model,
-                bands=lane.bands(heard),
-                style=lane.vector.values,
-                freeze=float(heard.is_frozen),
-                state=lane.state,
-            )
-            for lane in self._lanes
-        )
+        return tuple(lane.request(self._step.is_frozen) for lane in self._lanes if lane.line.wants_call)
+
+    def missing(self) -> Miss | None:
+        """Why there are no gains for the prepared step, though the model is not asked; ``None`` where there are."""
+        return next((miss for lane in self._lanes if (miss := lane.line.missing) is not None), None)
 
     def adopt(self, results: tuple[LaneResult, ...]) -> None:
-        """Takes the states of an answer, late or not, whose lanes still run."""
-        states = {result.lane: result.state for result in results}
+        """Takes an answer, late or not, for the lanes that still run."""
+        answers = {result.lane: result for result in results}
         for lane in self._lanes:
-            lane.state = states.get(lane.number, lane.state)
+            if (answer := answers.get(lane.number)) is not None:
+                lane.line.adopt(answer.gain_db, answer.state)
 
-    def restart_states(self) -> None:
-        """The models begin anew after a failure; what they held may be what made them fail."""
+    def fail(self) -> None:
+        """The models that were asked failed, and begin anew."""
         for lane in self._lanes:
-            lane.state = lane.model.initial_state
+            lane.line.fail()
 
-    def render(self, gains: Mapping[int, npt.NDArray[np.float32]], miss: Miss | None = None) -> RenderedStep:
+    def render(self, miss: Miss | None = None) -> RenderedStep:
         """The output of the prepared step.
 
         Args:
-            gains: The model's gains in dB by lane, ``(frames, excitations, bands)`` each; none where it was missed.
-            miss: Why it was missed.
+            miss: Why the delayed input is to be heard, where gains are missing.
         """
         assert self._step is not None, "no step is prepared"
         step, self._step = self._step, None
         count, origin = self.step_samples, self._origin
-        wet = self._wet(step, gains)
+        wet = self._wet(step)
         gain = self._controls.gain("output_gain_db", step.first - self._synthesis_lag, count)
         if not (isinstance(gain, float) and gain == 1.0):
             wet *= np.asarray(gain, np.float32)
@@ -192,7 +197,7 @@ class Pipeline:
         weight = self._controls.wet_weight(heard_first, count)
         audio = mix(step.dry, wet, weight, self._rescue.dryness(heard_first, count))
         if heard_first < origin:
-            audio[:, : origin - heard_first] = 0.0  # silence until primed: frames smear ahead of the first sample
+            audio[:, : min(origin - heard_first, count)] = 0.0  # until primed: frames smear ahead of the first sample
         self._controls.forget(heard_first + count)
         return RenderedStep(audio=audio, flags=tuple((n_samples, flags | ceiling) for n_samples, flags in runs))
 
@@ -202,18 +207,19 @@ class Pipeline:
         self._fade = Automation(0.0)
         self._lanes[0].reset()
         self._bank.reset()
+        self._content.reset()
         self._ceiling.reset()
         self._dry_delay.reset()
         self._rescue.reset()
         self._origin = self._next_first = origin
         self._step = None
 
-    def _wet(self, step: _PreparedStep, gains: Mapping[int, npt.NDArray[np.float32]]) -> Audio:
+    def _wet(self, step: _PreparedStep) -> Audio:
         """Sound of all lanes, crossfaded, ``(channels, step_samples)``."""
         middle = self._geometry.hop - self._geometry.n_synthesis // 2
         frames = range(step.first + middle, step.first + middle + self.step_samples, self._geometry.hop)
         shape = self._controls.shape(tuple(frames))
-        sounds = [lane.render(step.heard, gains.get(lane.number), shape) for lane in self._lanes]
+        sounds = [lane.render(step.heard, shape, is_frozen=step.is_frozen) for lane in self._lanes]
         if len(sounds) == 1:
             return sounds[0]
         first = step.first - self._synthesis_lag
@@ -239,12 +245,16 @@ class Pipeline:
         return notices
 
     def _begin(self, change: StyleChange, first: int) -> Notice:
-        """The new lane hears this whole step, so that its sound is complete from ``first`` on."""
+        """The new lane has gains for this whole step, so that its sound is complete from ``first`` on."""
         start = max(change.at_sample, first)
         playing = self._lanes[0]
         is_same_model = change.model.digest == playing.model.digest
-        state = playing.state if is_same_model else change.model.initial_state
-        self._lanes.append(self._new_lane(change.model, change.vector, state))
+        line = playing.line.fork() if is_same_model else GainLine.joining(change.model)
+        self._lanes.append(self._new_lane(change.model, change.vector, line))
+        if not is_same_model:
+            latest = self._steps_to_gains(change.model)
+            for n_steps in range(self._late_frames // STEP_FRAMES - 1, latest - 1, -1):
+                self._lanes[-1].hear(self._content.ago(n_steps))
         self._fade = Automation(0.0)
         self._fade.move(1.0, start, change.fade_samples)
         self._fade_end = start + change.fade_samples
@@ -255,7 +265,11 @@ class Pipeline:
         )
         return Notice(kind=kind, message=f"changing to {what!r} from sample {start}", at_sample=start, name=what)
 
-    def _new_lane(self, model: ModelFacts, vector: StyleVector, state: npt.NDArray[np.float32]) -> Lane:
+    def _steps_to_gains(self, model: ModelFacts) -> int:
+        """Steps that content waits before a model hears it, so that its gains come when they are due."""
+        return (self._late_frames - model.late_frames) // STEP_FRAMES
+
+    def _new_lane(self, model: ModelFacts, vector: StyleVector, line: GainLine | None = None) -> Lane:
         self._n_lanes_begun += 1
         return Lane(
             number=self._n_lanes_begun,
@@ -263,14 +277,16 @@ class Pipeline:
             vector=vector,
             geometry=self._geometry,
             n_channels=self._n_channels,
-            state=state,
+            line=line,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _PreparedStep:
     first: int
+    """Position of what its gains act on, behind the input's by the frames that they are late."""
     heard: Heard
+    is_frozen: bool
     dry: Audio
 
 

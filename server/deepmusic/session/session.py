@@ -13,15 +13,15 @@ the styles, and on nothing else: not on the sizes of blocks, not on when an answ
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 
 import numpy as np
 
 from deepmusic.audio import Audio, check_block, replace_non_finite
+from deepmusic.dsp.windows import STEP_FRAMES
 from deepmusic.errors import AudioTooFast, BadConfig
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.answers import Answers, OwedBlock
-from deepmusic.session.changes import check_change, refusal, style_mismatch
+from deepmusic.session.changes import check_change, lateness_mismatch, refusal, style_mismatch
 from deepmusic.session.config import ModelFacts, SessionConfig
 from deepmusic.session.controls import Controls
 from deepmusic.session.events import (
@@ -45,7 +45,7 @@ from deepmusic.session.events import (
     Timing,
 )
 from deepmusic.session.pipeline import Pipeline
-from deepmusic.session.state import SessionState, Signal, next_state
+from deepmusic.session.state import SessionState, Signal, next_state, signal_of
 from deepmusic.session.stats import Counters, SessionStats
 from deepmusic.session.steps import Standing, StepQueue
 
@@ -109,6 +109,11 @@ class Session:
         return self._pipeline.step_samples / self._format.sample_rate_hz
 
     @property
+    def segment_samples(self) -> int:
+        """What the model turns in one call, in samples; for a live model that is a step."""
+        return self._target_model.step_frames * self._pipeline.step_samples // STEP_FRAMES
+
+    @property
     def state(self) -> SessionState:
         """What the session is doing."""
         return self._state
@@ -151,7 +156,7 @@ class Session:
         elif isinstance(event, StepMissed):
             self._take_miss(event, out)
         else:
-            signal = _signal(event)
+            signal = signal_of(event)
             following = next_state(self._state, signal)
             if self._state is SessionState.FLUSHING:
                 self._hold(event)
@@ -206,6 +211,10 @@ class Session:
         )
 
     def _take_change(self, event: ChangeStyle | ChangeBundle, out: list[OutEvent]) -> None:
+        late_frames = self._pipeline.late_frames
+        if isinstance(event, ChangeBundle) and (complaint := lateness_mismatch(event.model, late_frames)):
+            out.append(refusal(event, complaint, self._received))
+            return
         change, notices = check_change(event, self._target_model, self._received, self._format.sample_rate_hz)
         self._counters.add(late_controls=len(notices) if change is not None else 0)
         out.extend(notices)
@@ -221,15 +230,12 @@ class Session:
         standing = self._steps.close(result.step)
         if standing in (Standing.UNKNOWN, Standing.STALE):
             return
-        if any(not _is_finite(lane.gain_db) or not _is_finite(lane.state) for lane in result.lanes):
+        if not all(lane.is_finite for lane in result.lanes):
             self._fail(standing, out)
             return
         self._pipeline.adopt(result.lanes)
         if standing is Standing.IN_TIME:
-            gains = {lane.lane: lane.gain_db for lane in result.lanes}
-            self._answers.push(self._pipeline.render(gains), result.timing)
-            self._steps.n_rendered += 1
-            self._counters.add(steps=1)
+            self._render(result.timing, out)
 
     def _take_miss(self, missed: StepMissed, out: list[OutEvent]) -> None:
         if missed.reason is Miss.FAILED:
@@ -240,13 +246,22 @@ class Session:
 
     def _fail(self, standing: Standing, out: list[OutEvent]) -> None:
         if standing in (Standing.IN_TIME, Standing.OVERDUE):
-            self._pipeline.restart_states()
+            self._pipeline.fail()
         if standing is Standing.IN_TIME:
             self._skip(Miss.FAILED, out)
 
+    def _render(self, timing: Timing, out: list[OutEvent]) -> None:
+        """Renders the prepared step with the gains that are there."""
+        if (miss := self._pipeline.missing()) is not None:
+            self._skip(miss, out)
+            return
+        self._answers.push(self._pipeline.render(), timing)
+        self._steps.n_rendered += 1
+        self._counters.add(steps=1)
+
     def _skip(self, miss: Miss, out: list[OutEvent]) -> None:
         """Renders the prepared step without the model."""
-        self._answers.push(self._pipeline.render({}, miss), Timing())
+        self._answers.push(self._pipeline.render(miss), Timing())
         is_late = miss is Miss.LATE
         self._counters.add(steps=1, late_steps=int(is_late), failed_steps=int(not is_late))
         kind, what = (NoticeKind.STEP_LATE, "came late") if is_late else (NoticeKind.STEP_FAILED, "failed")
@@ -255,17 +270,25 @@ class Session:
         self._steps.n_rendered += 1
 
     def _advance(self, out: list[OutEvent]) -> None:
-        """Answers what can be answered, then asks for the next step."""
+        """Answers what can be answered, then asks for what the next step needs; renders those that need nothing."""
+        self._answer(out)
+        while self._steps.can_open and self._is_prepared(out):
+            if lanes := self._pipeline.requests():
+                out.append(StepRequest(step=self._steps.open(), lanes=lanes))
+                return
+            self._render(Timing(), out)
+            self._answer(out)
+
+    def _answer(self, out: list[OutEvent]) -> None:
+        """Answers the blocks whose samples are there."""
         is_drained = False
         for owed, audio in self._answers.due():
             if not owed.is_discarded:
                 out.append(audio)
                 self._count_sent(audio)
             is_drained = owed.flags is not AudioFlag.NONE and AudioFlag.TAIL in owed.flags
-        if is_drained:
+        if is_drained and not self._answers.is_owing:
             self._end_drain(out)
-        if self._steps.can_open and self._is_prepared(out):
-            out.append(StepRequest(step=self._steps.open(), lanes=self._pipeline.requests()))
 
     def _is_prepared(self, out: list[OutEvent]) -> bool:
         """Whether a step can be rendered; prepares the next one if it is whole."""
@@ -279,18 +302,22 @@ class Session:
         return True
 
     def _drain(self, event: Flush | Finish | None, restart_at: int) -> None:
-        """Pushes everything out by silence; ``None`` is a gap, whose tail nobody hears."""
+        """Pushes everything out by silence; ``None`` is a gap, whose tail nobody hears.
+
+        The tail comes in blocks that are no larger than those of the sender, who has room for no others.
+        """
         tail = self.latency_samples
         self._restart_at = restart_at
-        self._answers.owe(
-            OwedBlock(
-                n_samples=tail,
-                first_sample=self._received,
-                sequence=self._last_sequence + 1,
-                flags=AudioFlag.TAIL,
-                is_discarded=event is None,
+        for index, first in enumerate(range(0, tail, self._max_block_samples)):
+            self._answers.owe(
+                OwedBlock(
+                    n_samples=min(self._max_block_samples, tail - first),
+                    first_sample=self._received + first,
+                    sequence=self._last_sequence + 1 + index,
+                    flags=AudioFlag.TAIL,
+                    is_discarded=event is None,
+                )
             )
-        )
         self._push(np.zeros((self._format.n_channels, tail), np.float32))
 
     def _end_drain(self, out: list[OutEvent]) -> None:
@@ -368,24 +395,3 @@ class Session:
 
     def _samples(self, seconds: float) -> int:
         return round(seconds * self._format.sample_rate_hz)
-
-
-def receive_all(session: Session, events: Iterable[InEvent]) -> list[OutEvent]:
-    """Feeds events one after another and gives all that followed."""
-    return [out for event in events for out in session.receive(event)]
-
-
-def _signal(event: AudioIn | Control | ChangeStyle | ChangeBundle | Flush | Finish) -> Signal:
-    match event:
-        case AudioIn():
-            return Signal.AUDIO
-        case Flush():
-            return Signal.FLUSH
-        case Finish():
-            return Signal.FINISH
-        case _:
-            return Signal.CONTROL
-
-
-def _is_finite(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> bool:
-    return bool(np.isfinite(values).all())

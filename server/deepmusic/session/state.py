@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 
 from deepmusic.errors import RequestError
+from deepmusic.session.events import AudioIn, ChangeBundle, ChangeStyle, Control, Finish, Flush
 
 
 class SessionState(enum.Enum):
@@ -67,3 +68,16 @@ def next_state(state: SessionState, signal: Signal) -> SessionState:
         raise RequestError(
             f"expected nothing after finish, got {signal.value} while {state.value}; open a new stream for more audio"
         ) from None
+
+
+def signal_of(event: AudioIn | Control | ChangeStyle | ChangeBundle | Flush | Finish) -> Signal:
+    """What an event of the sender moves."""
+    match event:
+        case AudioIn():
+            return Signal.AUDIO
+        case Flush():
+            return Signal.FLUSH
+        case Finish():
+            return Signal.FINISH
+        case _:
+            return Signal.CONTROL

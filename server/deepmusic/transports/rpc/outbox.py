@@ -38,6 +38,11 @@ class Outbox:
         self.dropped_blocks = 0
         """Blocks of audio that were dropped."""
 
+    def widen(self, n_samples: int) -> None:
+        """Lets so much more audio wait: the tail of a stream comes all at once."""
+        if self._max_samples is not None:
+            self._max_samples += n_samples
+
     def put_audio(self, message: StyledMessage, n_samples: int) -> None:
         """Queues audio; drops the oldest where there is too much."""
         self._put(message, n_samples)

@@ -124,6 +124,7 @@ class TransferStream:
         Raises:
             DeepmusicError: What ended it before its summary.
         """
+        self._outbox.widen(session.facts.latency_samples)
         try:
             await self._write(self._terms.ready(session.facts))
             async with asyncio.TaskGroup() as tasks:

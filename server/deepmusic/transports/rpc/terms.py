@@ -27,7 +27,7 @@ class StreamLimits:
     credit_s: float = 2.0
     """Audio that a client may be ahead: a network that stalls for so long and then delivers all ends no stream."""
     unread_audio_s: float = 0.5
-    """Audio that waits for a live client before the oldest is dropped, in seconds."""
+    """Audio that waits for a live client, beyond the stream's latency, before the oldest is dropped, in seconds."""
 
 
 class StreamTerms:
