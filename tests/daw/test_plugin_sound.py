@@ -109,3 +109,17 @@ def test_a_state_that_is_none_changes_nothing(stage: Stage, server: str):
     plugin.raw_state = bytes(damaged)
     audio = noise(24000)
     assert np.isfinite(plugin.process(audio, 48000)).all()
+
+
+def test_a_long_rest_is_silent_and_what_follows_is_styled(stage: Stage, server: str):
+    audio = noise(4 * 48000)
+    rest = slice(24000, 24000 + 2 * 48000)
+    audio[:, rest] = 0.0
+    plugin = stage.plugin(server)
+    heard = plugin.process(audio, 48000, buffer_size=BLOCK_SAMPLES)
+    np.testing.assert_array_equal(heard[:, 24000 + 60000 : rest.stop - 2048], 0.0)  # a second of rest is still sent
+    before, after = heard[:, :24000], heard[:, rest.stop + 4096 :]
+    np.testing.assert_allclose(before, stage.engine(audio[:, :24000], 48000), atol=SAME)
+    assert np.abs(after - audio[:, rest.stop + 4096 :]).max() > 0.01
+    loudness = [np.sqrt(np.mean(part**2)) for part in (before, after)]
+    assert 0.5 < loudness[1] / loudness[0] < 2.0

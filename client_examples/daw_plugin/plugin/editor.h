@@ -1,9 +1,51 @@
+// The plug-in's window: where it plays, with which styles, how they are mixed, and how things stand.
 #pragma once
+
 #include <juce_audio_processors/juce_audio_processors.h>
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "plugin/morph_pad.h"
+#include "transport/bridge.h"
+
 namespace deepmusic {
+
 class Processor;
-class Editor final : public juce::GenericAudioProcessorEditor {
+
+class Editor final : public juce::AudioProcessorEditor, private juce::Timer {
  public:
   explicit Editor(Processor& processor);
+  ~Editor() override;
+
+  void paint(juce::Graphics& graphics) override;
+  void resized() override;
+
+ private:
+  void timerCallback() override;
+  void show(const Snapshot& snapshot);
+  void fill_slots(const Snapshot& snapshot);
+  void choose_style(std::size_t slot);
+  void choose_server();
+  void paint_meter(juce::Graphics& graphics, juce::Rectangle<int> area, float peak, const char* name) const;
+  juce::String latency_text() const;
+  juce::String counters_text() const;
+
+  Processor& processor_;
+  juce::TextEditor server_;
+  juce::TextButton browse_{"Browse"}, learn_{"Learn 10 s"}, other_{"A / B"};
+  juce::Label state_, facts_;
+  juce::ComboBox deadline_;
+  std::array<juce::ComboBox, kSlots> styles_;
+  std::array<juce::TextButton, kSlots> slots_;
+  juce::Slider strength_, mix_;
+  juce::Label strength_label_, mix_label_;
+  std::unique_ptr<juce::SliderParameterAttachment> strength_attachment_, mix_attachment_;
+  MorphPad pad_;
+  juce::Rectangle<int> meters_;
+  std::uint32_t n_browsed_ = ~0u;
+  std::array<std::string, kSlots> shown_styles_;
 };
+
 }  // namespace deepmusic

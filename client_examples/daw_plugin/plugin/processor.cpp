@@ -60,9 +60,13 @@ void Processor::prepareToPlay(double sample_rate_hz, int max_block_samples) {
   bridge_.prepare(spec_, parameters_.values());
   report_latency(spec_);
   was_playing_ = false;
+  line_is_prepared_ = true;
 }
 
-void Processor::releaseResources() { bridge_.rest(); }
+void Processor::releaseResources() {
+  line_is_prepared_ = false;
+  bridge_.rest();
+}
 
 void Processor::reset() { bridge_.reset(); }
 
@@ -184,6 +188,17 @@ void Processor::swap_a_and_b() {
   now.other = here;
   now.is_b = !now.is_b;
   change(now);
+}
+
+void Processor::set_deadline(double milliseconds) {
+  Project now = project();
+  now.deadline_ms = juce::jlimit(kLeastDeadline_ms, kMostDeadline_ms, milliseconds);
+  change(now);
+  if (line_is_prepared_) {
+    suspendProcessing(true);  // JUCE's wrappers give silence meanwhile
+    prepareToPlay(getSampleRate(), getBlockSize());
+    suspendProcessing(false);
+  }
 }
 
 // A project names the bundle that it was played with, so that another machine plays the same or says what is missing.

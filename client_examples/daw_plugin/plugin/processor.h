@@ -47,6 +47,7 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
   Project project() const;
   void change(const Project& project);
   void swap_a_and_b();
+  void set_deadline(double milliseconds);  // changes the latency, and begins anew
   float peak(bool is_output) const { return peaks_[is_output ? 1 : 0].load(); }  // linear, of the last block
   std::uint32_t cushion_samples() const { return spec_.cushion_samples; }
   const LineSpec& spec() const { return spec_; }
@@ -73,6 +74,7 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
   std::array<std::atomic<float>, 2> peaks_{};
   std::atomic<bool> resets_at_start_{false};
   bool was_playing_ = false;
+  bool line_is_prepared_ = false;
 
   // A recording for a style: room is made before `is_recording_` is set, and read after it is cleared.
   std::vector<float> recording_;

@@ -16,6 +16,9 @@ Project Project::from_environment() {
     project.settings.server = server.toStdString();
   }
   project.settings.bundle = get("DEEPMUSIC_BUNDLE").toStdString();
+  if (const auto deadline = get("DEEPMUSIC_DEADLINE_MS"); deadline.isNotEmpty()) {
+    project.deadline_ms = juce::jlimit(kLeastDeadline_ms, kMostDeadline_ms, deadline.getDoubleValue());
+  }
   const auto styles = juce::StringArray::fromTokens(get("DEEPMUSIC_STYLES"), ";", "");
   for (int slot = 0; slot < std::min(styles.size(), static_cast<int>(kSlots)); ++slot) {
     project.settings.styles[static_cast<std::size_t>(slot)] = styles[slot].trim().toStdString();
@@ -70,7 +73,8 @@ bool Project::read(const Parameters& parameters, const void* bytes, int size) {
   settings.server = text("server");
   settings.bundle = text("bundle");
   settings.bundle_digest = text("bundle_digest");
-  deadline_ms = juce::jlimit(1.0, 500.0, static_cast<double>(tree.getProperty("deadline_ms", deadline_ms)));
+  deadline_ms = juce::jlimit(kLeastDeadline_ms, kMostDeadline_ms,
+                             static_cast<double>(tree.getProperty("deadline_ms", deadline_ms)));
   resets_at_start = tree.getProperty("resets_at_start", false);
   is_b = tree.getProperty("is_b", false);
   other = tree.getChildWithName("other").getChild(0).createCopy();

@@ -151,7 +151,7 @@ TEST("a server without room plays live hosts dry, and offline ones when room com
     Rig offline(server.address(), spec(true));
     CHECK(check::within(2.0, [&offline] { return offline.bridge.snapshot().link == Link::kFull; }));
     std::thread leaving([&first] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      std::this_thread::sleep_for(std::chrono::milliseconds(2500));  // longer than a render may stand still
       first.reset();
     });
     const host::Run wet = play(offline, input, {512});
@@ -352,4 +352,43 @@ TEST("a host that begins to render gets a fast stream, waits for it, and goes ba
   play(rig, noise(2, 9600), {480}, 1.0);
   CHECK(check::within(2.0, [&server] { return server.configs().size() == 3; }));
   CHECK(server.configs()[0].is_live && !server.configs()[1].is_live && server.configs()[2].is_live);
+}
+
+TEST("of thirty-two bridges in one process eight are wet live, the others are dry, and every render is wet in its turn") {
+  fake::Terms terms;
+  terms.max_streams = 8;
+  fake::Server server(terms);
+  std::vector<std::unique_ptr<Rig>> rigs;
+  for (int i = 0; i < 32; ++i) rigs.push_back(std::make_unique<Rig>(server.address(), spec(false, 1)));
+  const auto count = [&rigs](Link link) {
+    return std::count_if(rigs.begin(), rigs.end(),
+                         [link](const auto& rig) { return rig->bridge.snapshot().link == link; });
+  };
+  CHECK(check::within(10.0, [&count] { return count(Link::kStreaming) == 8 && count(Link::kFull) == 24; }));
+  CHECK_EQUAL(server.n_open_streams(), 8);
+
+  const host::Audio input = noise(1, 9600);
+  for (const auto& rig : rigs) {
+    rig->spec.is_offline = true;
+    rig->bridge.rest();
+  }
+  for (const auto& rig : rigs) {
+    rig->bridge.prepare(rig->spec, rig->values);
+    const host::Run run = play(*rig, input, {512});
+    CHECK_LESS(error(run.heard, input, 0.5, rig->delay_samples(), 0, 9600), kOnce);
+  }
+}
+
+TEST("a server that is killed while nothing plays is waited for by the next render once it is back") {
+  auto server = std::make_unique<fake::Server>(fake::Terms{});
+  const int port = server->port();
+  Rig rig(server->address(), spec(true));
+  const host::Audio input = noise(2, 24000);
+  play(rig, input, {512});
+  CHECK(check::within(4.0, [&server] { return server->n_open_streams() == 0; }));
+  server.reset();
+  server = std::make_unique<fake::Server>(fake::Terms{}, port);
+  rig.bridge.prepare(rig.spec, rig.values);
+  const host::Run run = play(rig, input, {512});
+  CHECK_LESS(error(run.heard, input, 0.5, rig.delay_samples(), 0, 24000), kOnce);
 }

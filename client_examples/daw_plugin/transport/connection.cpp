@@ -87,6 +87,7 @@ struct Http2Callbacks {
   }
 
   static int on_frame(nghttp2_session*, const nghttp2_frame* frame, void* connection) {
+    if (frame->hd.type == NGHTTP2_SETTINGS) static_cast<Connection*>(connection)->has_answered_ = true;
     if (frame->hd.type == NGHTTP2_GOAWAY) static_cast<Connection*>(connection)->is_leaving_ = true;
     // The server has said all, although our own side may still be open: nghttp2 closes a stream only after both.
     const bool is_last = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&

@@ -64,6 +64,8 @@ class Connection {
 
   State state() const { return state_; }
   const std::string& problem() const { return problem_; }
+  // Whether the server has ever spoken HTTP/2 here.
+  bool has_answered() const { return has_answered_; }
   // Whether the server takes no new calls here (GOAWAY); those that run go on.
   bool is_leaving() const { return is_leaving_; }
 
@@ -97,7 +99,8 @@ class Connection {
   bool is_leaving_ = false;
   std::string problem_;
   Clock::time_point began_, last_heard_, last_ping_;
-  bool has_heard_ = false;
+  bool has_heard_ = false;  // since the last look
+  bool has_answered_ = false;
 };
 
 }  // namespace deepmusic

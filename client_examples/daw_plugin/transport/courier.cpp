@@ -10,6 +10,7 @@ namespace deepmusic {
 namespace {
 
 constexpr double kAwayPause_s = 0.25;
+constexpr double kAgainPause_s = 0.02;
 constexpr double kRefusedPause_s = 2.0;
 constexpr double kLongestFullPause_s = 5.0;
 constexpr auto kReleaseAfter = std::chrono::seconds(2);
@@ -142,7 +143,7 @@ void Courier::take_line(std::shared_ptr<Line> line) {
 void Courier::look_at_host(Clock::time_point now) {
   if (line_ == nullptr) return;
   const std::uint64_t written = line_->written.load(std::memory_order_acquire);
-  if (written != seen_written_) {
+  if (written != seen_written_ || line_->is_waiting.load(std::memory_order_relaxed)) {
     seen_written_ = written;
     moved_at_ = now;
     is_released_ = false;
@@ -171,12 +172,13 @@ void Courier::advance(Clock::time_point now) {
   if (connection_ == nullptr) return;
   if (connection_->state() == Connection::State::kLost) {
     const bool was_streaming = stream_ != nullptr && stream_->is_streaming();
-    was_slow_to_fail_ = now - connect_began_ > kQuickFailure && !was_streaming;
-    // What came too late to a connection that the server was leaving is taken by another one.
-    const bool is_turned_away = connection_->is_leaving() && !was_streaming;
+    was_slow_to_fail_ = now - connect_began_ > kQuickFailure && !connection_->has_answered();
+    // A connection from before that has gone, or that the server was leaving, tells nothing of the server: another is made.
+    const bool is_turned_away = connection_->has_answered() && !was_streaming && !was_turned_away_;
+    was_turned_away_ = is_turned_away;
     const std::string why = settings_.server + ": " + connection_->problem();
     lose_connection(why);
-    stop_for(is_turned_away ? Link::kConnecting : Link::kAway, why, is_turned_away ? 0.0 : kAwayPause_s, now);
+    stop_for(is_turned_away ? Link::kConnecting : Link::kAway, why, is_turned_away ? kAgainPause_s : kAwayPause_s, now);
   } else if (connection_->is_leaving() && stream_ == nullptr && !inquiries_.is_learning()) {
     lose_connection("the server stops");
   } else {
@@ -196,7 +198,10 @@ void Courier::connect(Clock::time_point now) {
 
 void Courier::open(Clock::time_point now) {
   stream_ = std::make_unique<Stream>(*connection_, *line_, turned_, parameter_names_, board_, counters_);
-  if (stream_->open(settings_, now)) return;
+  if (stream_->open(settings_, now)) {
+    if (line_->link.load(std::memory_order_relaxed) == Link::kConnecting) set_link(Link::kOpening, "");
+    return;
+  }
   stream_.reset();
   if (settings_.mix(turned_.values.weights).empty()) {
     stop_for(Link::kUnset, "no style is chosen", kRefusedPause_s, now);
@@ -204,7 +209,10 @@ void Courier::open(Clock::time_point now) {
 }
 
 void Courier::look_at_stream(Clock::time_point now) {
-  if (stream_->advance(settings_, now)) set_link(Link::kStreaming, "");
+  if (stream_->advance(settings_, now)) {
+    was_turned_away_ = false;
+    set_link(Link::kStreaming, "");
+  }
   if (stream_->is_over()) {
     end_of_call(now);
   } else if (stream_->is_streaming() && stream_->is_stale()) {

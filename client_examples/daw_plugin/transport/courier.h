@@ -74,6 +74,7 @@ class Courier {
   Clock::time_point connect_began_, retry_at_, moved_at_;
   std::uint64_t seen_written_ = 0;
   bool was_slow_to_fail_ = false;
+  bool was_turned_away_ = false;  // and has had its second try
   bool is_released_ = false;  // a render that stands still has given its slot back
 
   std::thread thread_;  // last: it uses all of the above

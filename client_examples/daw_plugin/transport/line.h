@@ -66,6 +66,7 @@ class ControlQueue {
 // How a line stands with the server.
 enum class Link : std::uint32_t {
   kConnecting,  // the first try runs
+  kOpening,     // the server is there, and has been asked
   kStreaming,   // sound comes
   kFull,        // the server has no room; it is asked again
   kAway,        // no connection; it is tried again

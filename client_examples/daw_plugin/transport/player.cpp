@@ -116,9 +116,9 @@ void Player::wait(std::uint64_t until) {
       reached = end;
       seen = link;
     }
-    const std::chrono::seconds limit = link == Link::kStreaming ? kStandstillWait
-                                       : link == Link::kFull    ? kRoomWait
-                                                                : kConnectWait;
+    const std::chrono::seconds limit = link == Link::kFull         ? kRoomWait
+                                       : link == Link::kConnecting ? kConnectWait
+                                                                   : kStandstillWait;
     if (now - since > limit) {
       (link == Link::kFull ? has_waited_for_room_ : has_given_up_) = true;
       counters_.failed_waits.fetch_add(1, std::memory_order_relaxed);
