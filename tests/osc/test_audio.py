@@ -13,7 +13,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder, build_msg
 
 from deepmusic.app.sessions import Sessions
 from deepmusic.audio import Audio, AudioFormat
-from deepmusic.errors import AudioTooFast, BadConfig, BadName, BadParameter, NoCapacity
+from deepmusic.errors import AudioTooFast, BadConfig, BadName, BadParameter, NoCapacity, PortInUse
 from deepmusic.session.config import SessionConfig
 from deepmusic.session.events import AudioFlag, AudioIn, AudioOut, Failure, Finish, InEvent
 from deepmusic.session.offline import render
@@ -28,12 +28,14 @@ from deepmusic.transports.osc.audio.messages import (
 )
 from deepmusic.transports.osc.audio.streams import DATAGRAMS_A_SECOND, IDLE_S, MAX_STREAMS
 from deepmusic.transports.osc.bridge import Bridge
+from deepmusic.transports.osc.endpoint import OscServer
 from deepmusic.transports.osc.ports import Emit
 from deepmusic.transports.wire.messages import StreamConfig
 from deepmusic.transports.wire.pcm import PcmCodec, SampleFormat
 from tests.osc.conftest import Stage
 from tests.osc.network import Link
 from tests.osc.rig import PATIENCE_S, Desk, FakeFacts, Reply, Rig, read
+from tests.osc.test_flood import flooded
 from tests.osc.test_questions import AFAR, LAN
 from tests.osc.test_tcp import connected
 from tests.rpc.canary import canary
@@ -400,3 +402,24 @@ async def test_the_server_that_stops_ends_what_plays(stage: Stage, rig: Rig):
     await stage.osc.stop()
     async with asyncio.timeout(PATIENCE_S):
         await stage.serving.wait_until(lambda: not stage.serving.sessions.running())
+
+
+async def test_a_flood_of_others_does_not_drown_a_sender_and_nobody_else_can_listen_at_the_port(
+    patient_stage: Stage, rig: Rig
+):
+    audio = noise(150 * BLOCK)
+    latency = await opened(rig)
+    host, _, port = patient_stage.osc_address.rpartition(":")
+    with pytest.raises(PortInUse):
+        await OscServer(patient_stage.serving.sessions, patient_stage.serving.styles).start(host, int(port))
+    with Rig(patient_stage.osc_address) as other:
+        other.say("/sync", 3)  # everybody else is heard as before
+        await other.hear("/synced")
+    async with flooded(patient_stage.osc_address), asyncio.TaskGroup() as tasks:
+        hearing = tasks.create_task(listened(rig, latency, audio.shape[1]))
+        await paced(rig, datagrams(audio))
+        rig.say("/deepmusic/audio/close", "set")
+    played = hearing.result()
+    np.testing.assert_array_equal(played.audio, rendered(patient_stage, audio))
+    assert played.closed[3] == audio.shape[1]
+    assert patient_stage.osc._own == {}

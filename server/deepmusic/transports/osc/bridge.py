@@ -34,7 +34,7 @@ from deepmusic.transports.osc.gate import Gate, Network, Peer
 from deepmusic.transports.osc.intake import Intake, Waiting
 from deepmusic.transports.osc.moment import Moment
 from deepmusic.transports.osc.namespace import QUESTIONS, Question
-from deepmusic.transports.osc.ports import SessionDirectory, SessionOpener, StyleList
+from deepmusic.transports.osc.ports import Senders, SessionDirectory, SessionOpener, StyleList
 from deepmusic.transports.osc.stage import Stage, stage_news
 from deepmusic.transports.osc.subscribers import EXPIRY_S, MAX_SUBSCRIBERS, Subscribers
 from deepmusic.transports.osc.watch import LOOK_S, MAX_MESSAGES_A_LOOK, look, news
@@ -58,6 +58,7 @@ class Bridge:
         styles: The library.
         send: Sends bytes to a peer; False where it cannot now.
         opener: Opens sessions for audio over OSC; ``None`` where none is served.
+        senders: Hears who sends audio.
         networks: Allowed beside loopback.
         performer: Has the beat and the set; without one there is a beat alone.
         clock: Monotonic seconds, the same that the sessions have.
@@ -71,6 +72,7 @@ class Bridge:
         send: Callable[[bytes, Peer], bool],
         *,
         opener: SessionOpener | None = None,
+        senders: Senders | None = None,
         networks: Iterable[Network] = (),
         performer: Performer | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -89,7 +91,9 @@ class Bridge:
         self._performer = performer or Performer(sessions, SetList(), clock())
         self._stage = Stage(self._performer, self._errands, clock)
         self._conductor = Conductor(sessions, self._errands, self._counters, self._performer.metronome, clock)
-        self._audio = AudioStreams(opener, self._errands, self._subscribers.is_verified, send, self._counters, clock)
+        self._audio = AudioStreams(
+            opener, senders, self._errands, self._subscribers.is_verified, send, self._counters, clock
+        )
 
     @property
     def stats(self) -> OscStats:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Iterable
 
 from deepmusic.errors import PortInUse
@@ -52,14 +53,17 @@ class OscServer:
         networks: Iterable[Network] = (),
         performer: Performer | None = None,
     ) -> None:
-        self._bridge = Bridge(sessions, styles, self._send, opener=opener, networks=networks, performer=performer)
+        self._bridge = Bridge(
+            sessions, styles, self._send, opener=opener, senders=self, networks=networks, performer=performer
+        )
         self._connections = Connections(self._bridge)
         self.query = OscQuery(self._bridge, sessions, styles)
         """Describes the address space to whoever asks over HTTP."""
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
         self._listening: socket.socket | None = None
-        self._rest: asyncio.TimerHandle | None = None
+        self._own: dict[Peer, socket.socket] = {}  # of senders of audio; bounded by their number
+        self._rests: dict[socket.socket, asyncio.TimerHandle] = {}
         self._running: asyncio.Task[None] | None = None
 
     @property
@@ -96,12 +100,11 @@ class OscServer:
 
     async def stop(self) -> None:
         """Closes the sockets and ends what runs; what waits is dropped."""
-        if self._rest is not None:
-            self._rest.cancel()
         self._bridge.close()
+        for peer in tuple(self._own):
+            self.sender_left(peer)
         if self._socket is not None:
-            self._stop_listening(self._socket)
-            self._socket.close()
+            self._close(self._socket)
             self._socket = None
         if self._running is not None:
             self._running.cancel()
@@ -110,6 +113,28 @@ class OscServer:
             self._listening.close()
         self._connections.close()
 
+    def sender_came(self, peer: Peer) -> None:
+        """A peer sends audio from now on: it gets a socket of its own, so that no flood of others drowns it."""
+        if peer.is_connected or peer in self._own or self._socket is None:
+            return
+        own = _connected_beside(self._socket, peer)
+        if own is not None:
+            self._own[peer] = own
+            self._listen(own)
+
+    def sender_left(self, peer: Peer) -> None:
+        """It sends no more."""
+        own = self._own.pop(peer, None)
+        if own is not None:
+            self._close(own)
+
+    def _close(self, on: socket.socket) -> None:
+        rest = self._rests.pop(on, None)
+        if rest is not None:
+            rest.cancel()
+        self._stop_listening(on)
+        on.close()
+
     async def _run(self, listening: socket.socket) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._bridge.run())
@@ -117,12 +142,12 @@ class OscServer:
             tasks.create_task(self.query.run())
 
     def _listen(self, on: socket.socket) -> None:
-        self._rest = None
+        self._rests.pop(on, None)
         try:
             self._loop.add_reader(on, self._read, on)
         except NotImplementedError:  # Windows' loop cannot tell when there is something: look after each rest
             self._read(on)
-            self._rest = self._loop.call_later(REST_S, self._listen, on)
+            self._rests[on] = self._loop.call_later(REST_S, self._listen, on)
 
     def _stop_listening(self, on: socket.socket) -> bool:
         try:
@@ -140,7 +165,7 @@ class OscServer:
                 continue
             self._bridge.receive(data, address)
         if self._stop_listening(on):
-            self._rest = self._loop.call_later(REST_S, self._listen, on)
+            self._rests[on] = self._loop.call_later(REST_S, self._listen, on)
 
     def _send(self, packet: bytes, peer: Peer) -> bool:
         if peer.is_connected:
@@ -180,3 +205,27 @@ def _bound(family: int, kind: int, address: tuple[object, ...]) -> socket.socket
         bound.close()
         raise
     return bound
+
+
+def _connected_beside(main: socket.socket, peer: Peer) -> socket.socket | None:
+    """A socket at the same address that hears one peer alone; ``None`` where the system cannot.
+
+    Linux hands a datagram to the socket that is connected to its sender, if there is one, and into that socket's own
+    buffer. Elsewhere two sockets at one address would take each other's.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    own = socket.socket(main.family, socket.SOCK_DGRAM)
+    own.setblocking(False)
+    try:
+        for one in (main, own):  # for this moment only: nobody else is to share the port
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        own.bind(main.getsockname())
+        own.connect(peer.address)
+    except OSError:
+        own.close()
+        return None
+    finally:
+        main.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    return own

@@ -10,6 +10,7 @@ from deepmusic.model.style_share import StyleShare
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.events import AudioOut, ChangeStyle, Control, Failure, InEvent, Notice, Summary
 from deepmusic.session.stats import SessionStats
+from deepmusic.transports.osc.gate import Peer
 from deepmusic.transports.wire.listings import StyleListing
 from deepmusic.transports.wire.messages import StreamConfig
 
@@ -108,6 +109,18 @@ class OwnSession(Protocol):
 
     def close(self) -> None:
         """[any] Stops it and frees its slot, without waiting; what it has not handed out is lost."""
+        ...
+
+
+class Senders(Protocol):
+    """Hears who sends audio over datagrams."""
+
+    def sender_came(self, peer: Peer) -> None:
+        """[loop] A peer has opened its first stream."""
+        ...
+
+    def sender_left(self, peer: Peer) -> None:
+        """[loop] Its last one has ended."""
         ...
 
 

@@ -22,7 +22,7 @@ from deepmusic.transports.osc.counters import Count, Counters
 from deepmusic.transports.osc.datagram import messages_of
 from deepmusic.transports.osc.errands import Errands
 from deepmusic.transports.osc.gate import Allowance, Peer
-from deepmusic.transports.osc.ports import OwnSession, SessionOpener
+from deepmusic.transports.osc.ports import OwnSession, Senders, SessionOpener
 
 MAX_STREAMS = 16
 """Streams of audio over OSC at a time, beside the server's own limit."""
@@ -56,6 +56,7 @@ class AudioStreams:
 
     Args:
         opener: Opens sessions; ``None`` where no audio is served.
+        senders: Hears who sends audio.
         errands: Opening takes a while.
         is_verified: Whether a peer is certainly where it says: only such a peer is sent audio.
         send: Sends bytes to a peer; False where it cannot now.
@@ -66,6 +67,7 @@ class AudioStreams:
     def __init__(
         self,
         opener: SessionOpener | None,
+        senders: Senders | None,
         errands: Errands,
         is_verified: Callable[[Peer], bool],
         send: Callable[[bytes, Peer], bool],
@@ -73,6 +75,7 @@ class AudioStreams:
         clock: Callable[[], float],
     ) -> None:
         self._opener = opener
+        self._hears_of_senders = senders
         self._errands = errands
         self._is_verified = is_verified
         self._send = send
@@ -153,7 +156,10 @@ class AudioStreams:
             if stream.is_over:  # it failed while it was opened, and has said so
                 return
             self._streams[peer, stream.part] = stream
-            self._senders.setdefault(peer, Allowance(DATAGRAMS_A_SECOND, DATAGRAMS_A_SECOND, self._clock()))
+            if peer not in self._senders:
+                self._senders[peer] = Allowance(DATAGRAMS_A_SECOND, DATAGRAMS_A_SECOND, self._clock())
+                if self._hears_of_senders is not None:
+                    self._hears_of_senders.sender_came(peer)
             facts = session.facts
             path.send(ready(request.config, stream.max_block_samples, facts.latency_samples, request.wait_samples))
             path.send(done(AudioAddress.OPEN.value, facts.latency_samples))
@@ -177,8 +183,9 @@ class AudioStreams:
 
     def _remove(self, stream: AudioStream) -> None:
         self._streams.pop((stream.peer, stream.part), None)
-        if all(peer != stream.peer for peer, _ in self._streams):
-            self._senders.pop(stream.peer, None)
+        is_last = all(peer != stream.peer for peer, _ in self._streams)
+        if is_last and self._senders.pop(stream.peer, None) is not None and self._hears_of_senders is not None:
+            self._hears_of_senders.sender_left(stream.peer)
 
 
 def _opened(opener: SessionOpener, request: OpenRequest, stream: AudioStream) -> OwnSession:
