@@ -69,13 +69,17 @@ def export_style(net: StyleNet, path: Path) -> None:
 
 
 def halve(source: Path, target: Path) -> None:
-    """Stores the weights of a graph as float16 with a cast behind each; the arithmetic stays float32."""
+    """Stores the weights of a graph as float16 with a cast behind each; the arithmetic stays float32.
+
+    Constants stay as they are: `rounded` knows parameters alone, and the ramp over bands is no float16.
+    """
     model = onnx.load(source)
     graph = model.graph
     casts: list[onnx.NodeProto] = []
     for initialiser in list(graph.initializer):
         values = numpy_helper.to_array(initialiser)
-        if values.dtype != np.float32 or values.size < SMALLEST_HALF:
+        is_weight = initialiser.name.endswith((".weight", ".bias"))
+        if not is_weight or values.dtype != np.float32 or values.size < SMALLEST_HALF:
             continue
         half_name = f"{initialiser.name}.half"
         graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), half_name))

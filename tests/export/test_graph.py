@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from deepmusic_export.graph import OPSET, StepInputs, export_style, export_transfer, folded, halve, quantise, rounded
@@ -216,6 +217,19 @@ def test_a_halved_file_computes_what_rounded_weights_compute(exported: Exported)
     np.testing.assert_allclose(gains, of_rounded, atol=ONNX_TOLERANCE_DB)
     assert np.abs(gains - exported.gain_db).max() > 0
     assert exported.float16.stat().st_size < 0.8 * exported.float32.stat().st_size
+
+
+def test_a_halved_file_keeps_the_ramp_over_bands_exact(tmp_path: Path) -> None:
+    ramp, weight = np.linspace(-1, 1, 96, dtype=np.float32), np.ones(96, np.float32)
+    tensors = [numpy_helper.from_array(ramp, "linspace"), numpy_helper.from_array(weight, "conv.weight")]
+    node = onnx.helper.make_node("Add", ["linspace", "conv.weight"], ["sum"])
+    value = onnx.helper.make_tensor_value_info("sum", onnx.TensorProto.FLOAT, [96])
+    graph = onnx.helper.make_graph([node], "ramp", [], [value], tensors)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)]), tmp_path / "float")
+    halve(tmp_path / "float", tmp_path / "half")
+    kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(tmp_path / "half").graph.initializer}
+    np.testing.assert_array_equal(kept["linspace"], ramp)
+    assert kept["conv.weight.half"].dtype == np.float16
 
 
 def test_the_int8_file_stays_close_also_on_a_stream_that_it_was_not_calibrated_on(exported: Exported) -> None:
