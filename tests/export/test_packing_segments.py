@@ -113,7 +113,7 @@ def test_joins_of_segments_are_no_rougher_than_the_rest(packed: Path):
     bundle = Bundle.open(packed)
     style = learn(chords(2.0, 48000, seed=1)[:1], 48000, StyleEncoder.load(bundle))
     config = SessionConfig(audio_format=AudioFormat(sample_rate_hz=48000, n_channels=1))
-    noise = np.random.default_rng(0).normal(0, 0.1, (1, 8 * 48000)).astype(np.float32)  # as rough everywhere
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, 20 * 48000)).astype(np.float32)  # as rough everywhere
     played = render(config, TransferModel.load(bundle, precision="float"), style, noise)[0]
     hop, segment = 256, bundle.manifest.features.step_frames
     first_join = (segment - bundle.manifest.look_ahead_frames) * hop
