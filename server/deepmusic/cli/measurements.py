@@ -128,12 +128,12 @@ def example_style(bundle: LoadedBundle) -> StyleVector:
 
 
 def tight_loop(bundle: LoadedBundle, style: StyleVector, seconds: float) -> TightLoop:
-    """Run one stream over `seconds` of audio without waiting."""
+    """Run one stream over `seconds` of audio without waiting, or over one segment where that is longer."""
     # On a processor a step runs in the calling thread, and the time of that thread leaves other programs out.
     clock = time.thread_time if bundle.transfer.device == "cpu" else time.perf_counter
     model = TimedModel(bundle.transfer, clock)
     session = _session(replace(model_facts(bundle.transfer), handle=model), style)
-    audio = example_content(seconds)
+    audio = example_content(max(seconds, session.segment_samples / RATE_HZ))
     n_steps = audio.shape[1] // STEP_SAMPLES
 
     def play(index: int, position: int) -> float:
