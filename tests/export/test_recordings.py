@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from deepmusic.errors import DecodeFailed, RequestError
-from deepmusic_export.cli.main import run
+from deepmusic_export.cli.verbs import run
 from deepmusic_export.data import Corpus
 from deepmusic_export.evaluate.pairs import draw_pairs
 from deepmusic_export.render.disguises import Disguise, apply_disguise, random_disguise

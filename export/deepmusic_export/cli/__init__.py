@@ -16,6 +16,6 @@ def main(argv: list[str] | None = None) -> int:
     if importlib.util.find_spec("torch") is None:
         print(MISSING_TORCH, file=sys.stderr)
         return 1
-    from deepmusic_export.cli.main import run
+    from deepmusic_export.cli.verbs import run
 
     return run(argv)
