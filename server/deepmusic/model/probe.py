@@ -10,6 +10,7 @@ Usage of the child (not for people): python -P -m deepmusic.model.probe PATH DIG
 from __future__ import annotations
 
 import enum
+import math
 import os
 import subprocess
 import sys
@@ -55,7 +56,8 @@ def probe_bundle(bundle: Bundle, *, timeout_s: float = TIMEOUT_S, memory_bytes: 
         BundleInvalid: the child refused the bundle, died, or took too long.
     """
     command = [sys.executable, "-P", "-m", "deepmusic.model.probe", str(bundle.path.absolute()), bundle.digest]
-    limits = [str(memory_bytes), str(max(int(timeout_s), 1))]
+    # The limit on processor time is for a child whose parent has died; later than the timeout, which knows what to say.
+    limits = [str(memory_bytes), str(math.ceil(timeout_s) + 1)]
     silent = subprocess.DEVNULL
     try:
         code = subprocess.run(  # noqa: PLW1510 - the exit code is the answer
