@@ -26,6 +26,7 @@ import numpy as np
 from deepmusic.app.live_stream import OnAudio, StreamWish, style_recording
 from deepmusic.audio import AudioFormat
 from deepmusic.errors import DeepmusicError, ServerUnreachable, StreamCancelled, StyleNotFound
+from deepmusic.model.style_share import brought_to_one, mix_name
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.arrivals import Arrivals
 from deepmusic.session.asked import AskedValues
@@ -188,9 +189,7 @@ class RemoteStream:
         """
         for share in styles:
             self._wait_for(self._client.style(share.name))
-        total = sum(share.weight for share in styles)
-        used = [share for share in styles if share.weight > 0.0]
-        name = used[0].name if len(used) == 1 else " + ".join(f"{s.name} {s.weight / total:.0%}" for s in used)
+        name = mix_name((share.name, share.weight) for share in brought_to_one(styles))
         self._mixes[name] = tuple(styles)
         while len(self._mixes) > KEPT_MIXES:
             self._mixes.popitem(last=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ from deepmusic.audio import AudioFormat
 from deepmusic.errors import BundleInvalid, NoCapacity, ShuttingDown
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle
 from deepmusic.model.scheduler import StepScheduler
-from deepmusic.model.style_share import StyleShare
+from deepmusic.model.style_share import StyleShare, brought_to_one
 from deepmusic.model.style_vector import StyleVector, blend
 from deepmusic.session.asked import AskedValues
 from deepmusic.session.config import SessionConfig, model_facts
@@ -169,9 +168,7 @@ class Sessions:
 
     def _blend(self, shares: Sequence[StyleShare], loaded: LoadedBundle) -> StyleVector:
         vector = blend((self._styles.vector(share.name, loaded), share.weight) for share in shares)
-        used = [share for share in shares if share.weight > 0.0]
-        total = math.fsum(share.weight for share in used)
-        return replace(vector, shares=tuple(replace(share, weight=share.weight / total) for share in used))
+        return replace(vector, shares=brought_to_one(shares))
 
     def _free(self, session: OpenSession) -> None:
         with self._lock:

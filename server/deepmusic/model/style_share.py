@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from deepmusic.errors import BadConfig, BadName
 
@@ -29,6 +30,19 @@ class StyleShare:
             raise BadConfig(
                 f"expected a weight of at least 0 for style {self.name!r}, got {self.weight}", field="style.weight"
             )
+
+
+def brought_to_one(shares: Iterable[StyleShare]) -> tuple[StyleShare, ...]:
+    """Those with a weight above 0, by weights whose sum is one."""
+    used = [share for share in shares if share.weight > 0.0]
+    total = math.fsum(share.weight for share in used)
+    return tuple(replace(share, weight=share.weight / total) for share in used)
+
+
+def mix_name(used: Iterable[tuple[str, float]]) -> str:
+    """What people call a mix of styles, given by names and weights whose sum is one; one style has its own name."""
+    pairs = list(used)
+    return pairs[0][0] if len(pairs) == 1 else " + ".join(f"{name} {weight:.0%}" for name, weight in pairs)
 
 
 def check_name(name: str, *, field: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepmusic.errors import BadParameter
-from deepmusic.model.style_share import StyleShare
+from deepmusic.model.style_share import StyleShare, mix_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,5 +74,5 @@ def blend(parts: Iterable[tuple[StyleVector, float]]) -> StyleVector:
     mean = np.zeros(first.values.shape, np.float64)
     for vector, weight in used:
         mean += weight * vector.values
-    name = " + ".join(f"{vector.name} {weight:.0%}" for vector, weight in used)
+    name = mix_name((vector.name, weight) for vector, weight in used)
     return StyleVector(values=mean.astype(np.float32), bundle_digest=first.bundle_digest, name=name)
