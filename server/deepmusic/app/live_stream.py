@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from deepmusic.app.sessions import OpenSession, Sessions
 from deepmusic.app.shelves import Styles
-from deepmusic.audio import Audio, AudioFormat
-from deepmusic.errors import RequestError
+from deepmusic.audio import AudioFormat
 from deepmusic.model.catalog import BundleCatalog, user_bundle_folder
 from deepmusic.model.chosen_bundle import is_path, open_bundle
 from deepmusic.model.providers import Device
@@ -25,13 +22,10 @@ from deepmusic.session.events import AudioIn, AudioOut, ChangeStyle, Control, Fa
 from deepmusic.session.parameters import numeric_names
 from deepmusic.session.stats import SessionStats
 from deepmusic.styles.library import StyleLibrary
-from deepmusic.transports.file.style_file import read_style_source
+from deepmusic.transports.file.style_file import style_recording
 from deepmusic.transports.osc.ports import LiveSession, StyleList
 from deepmusic.transports.rpc.ports import Emitted, SessionFacts
 from deepmusic.transports.wire.messages import StreamConfig, StyleShare
-
-AUDIO_SUFFIXES = (".wav", ".aif", ".aiff", ".flac", ".ogg", ".mp3")
-"""What ends so and is not there was meant to be a file."""
 
 CLOSE_TIMEOUT_S = 2.0
 """Longest wait for a session's thread at the end; a step takes milliseconds."""
@@ -263,22 +257,6 @@ class LocalStream:
         """The style's name in the library; that of a temporary one where a recording is meant."""
         recording = style_recording(style)
         return style if recording is None else self.styles.create("", *recording, bundle="", temporary=True).name
-
-
-def style_recording(style: str) -> tuple[Audio, int] | None:
-    """What a style is learned from, in a row, and its rate; ``None`` where a name is meant.
-
-    Raises:
-        RequestError: A file is meant that is not there.
-        DeepmusicError: It is no recording that a style can be learned from.
-    """
-    path = Path(style)
-    if not path.is_file():
-        if path.suffix.lower() in AUDIO_SUFFIXES or "/" in style:
-            raise RequestError(f"expected a style's name or a recording, found no file at {style}; check the path")
-        return None
-    source = read_style_source(path)
-    return np.concatenate(source.pieces, axis=1), source.sample_rate_hz
 
 
 def _sum(first: SessionStats, second: SessionStats) -> SessionStats:

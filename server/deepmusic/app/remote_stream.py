@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from deepmusic.app.live_stream import OnAudio, StreamWish, style_recording
+from deepmusic.app.live_stream import OnAudio, StreamWish
 from deepmusic.audio import AudioFormat
 from deepmusic.errors import DeepmusicError, ServerUnreachable, StreamCancelled, StyleNotFound
 from deepmusic.model.style_share import brought_to_one, mix_name
@@ -34,6 +34,7 @@ from deepmusic.session.config import Setting
 from deepmusic.session.events import AudioFlag, AudioIn, AudioOut, ChangeStyle, Control, Flush
 from deepmusic.session.parameters import numeric_names
 from deepmusic.session.stats import SessionStats
+from deepmusic.transports.file.style_file import style_recording
 from deepmusic.transports.rpc.client import RpcClient, StyledAudio, TransferCall
 from deepmusic.transports.rpc.ports import SessionFacts
 from deepmusic.transports.wire.listings import StyleListing

@@ -24,8 +24,6 @@ DEFAULT_SERVER = "127.0.0.1:50051"
 DEFAULT_BLOCK_SAMPLES = 512
 """What a DAW often has."""
 MOST_BLOCK_SAMPLES = 16384
-AUDIO_SUFFIXES = (".wav", ".aif", ".aiff", ".flac", ".ogg", ".mp3")
-"""What ends so and is not there was meant to be a file."""
 RESAMPLED_RATE_HZ = 48000
 """Rate at which files are streamed whose own rate no stream has."""
 
@@ -124,28 +122,17 @@ async def _stream(args: argparse.Namespace) -> None:
 @asynccontextmanager
 async def _style(client: RpcClient, args: argparse.Namespace) -> AsyncGenerator[str]:
     """The name of the style on the server: a file is uploaded as a temporary one, and removed in the end."""
-    path = Path(args.style)
-    if not path.is_file():  # noqa: ASYNC240 (one look, before anything runs)
-        if path.suffix.lower() in AUDIO_SUFFIXES or "/" in args.style:
-            raise RequestError(f"expected a style's name or a recording, found no file at {args.style}; check the path")
+    from deepmusic.transports.file.style_file import style_recording
+
+    recording = await asyncio.to_thread(style_recording, args.style)
+    if recording is None:
         yield args.style
         return
-    pieces, rate_hz = await asyncio.to_thread(_excerpts, path)
-    listing = await client.create_style("", pieces, rate_hz, bundle=args.bundle, temporary=True)
+    listing = await client.create_style("", *recording, bundle=args.bundle, temporary=True)
     try:
         yield listing.name
     finally:
         await client.delete_style(listing.name)
-
-
-def _excerpts(path: Path) -> tuple[Audio, int]:
-    """What a style is learned from, in a row, and its rate: all of a short recording, excerpts of a long one."""
-    import numpy as np
-
-    from deepmusic.transports.file.style_file import read_style_source
-
-    source = read_style_source(path)
-    return np.concatenate(source.pieces, axis=1), source.sample_rate_hz
 
 
 def _fitted(audio: Audio, n_samples: int) -> Audio:
