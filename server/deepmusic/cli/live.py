@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepmusic.cli.bundle_options import add_bundle_options
 from deepmusic.cli.realtime import go_first
+from deepmusic.cli.stopping import stop_on_signals
 from deepmusic.errors import RequestError
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ async def _play(args: argparse.Namespace) -> None:
     go_first()
     osc = LiveOsc(rig.stream, rig.stream.styles, config)
     stopping = asyncio.Event()
-    _stop_on_signals(stopping)
+    stop_on_signals(stopping)
     try:
         await rig.start()
         osc_address = await osc.start()
@@ -191,19 +191,6 @@ async def _watch(rig: LiveRig, show: Show, stopping: asyncio.Event, seconds: flo
         show(rig.status())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), LOOK_S)
-
-
-def _stop_on_signals(stopping: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stopping.set)
-        except NotImplementedError:  # Windows
-
-            def stop(number: int, frame: object) -> None:
-                loop.call_soon_threadsafe(stopping.set)
-
-            signal.signal(number, stop)
 
 
 def _report(rig: LiveRig, osc: str, *, as_json: bool) -> None:

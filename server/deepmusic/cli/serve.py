@@ -6,11 +6,12 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepmusic.cli.interruption import SIGNALS
+from deepmusic.cli.stopping import stop_on_signals
 from deepmusic.config import DEVICES, Address, ServerConfig, read_config
 from deepmusic.errors import BadConfig
 
@@ -105,29 +106,16 @@ async def _serve(config: ServerConfig, *, as_json: bool) -> None:
 
     server = Server(config)
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        _on_signal(loop, number, stopping)
+    stop_on_signals(stopping)
     try:
         facts = await server.start()
         _report(facts, as_json=as_json)
         await stopping.wait()
         print("stopping; open streams may finish (once more to stop at once)", file=sys.stderr, flush=True)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        for number in SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
     finally:
         await server.stop()
-
-
-def _on_signal(loop: asyncio.AbstractEventLoop, number: signal.Signals, stopping: asyncio.Event) -> None:
-    try:
-        loop.add_signal_handler(number, stopping.set)
-    except NotImplementedError:  # Windows
-
-        def stop(number: int, frame: object) -> None:
-            loop.call_soon_threadsafe(stopping.set)
-
-        signal.signal(number, stop)
 
 
 def _report(facts: ServerFacts, *, as_json: bool) -> None:
