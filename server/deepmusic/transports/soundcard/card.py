@@ -208,28 +208,28 @@ class SoundCard:
             process = self._process
             if process is not None and time.monotonic() > self._patience_ends_s:
                 process.kill()
-        if (process := self._process) is not None and process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
-            try:
-                process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        if (process := self._process) is not None:
+            _end(process)
 
     def _close(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        assert process.stdin is not None
+        _end(process)
+        process.wait()
         assert process.stdout is not None
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
         process.stdout.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Asks an audio process to give its device back, and kills one that does not."""
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _read_facts(line: bytes) -> DeviceFacts:
