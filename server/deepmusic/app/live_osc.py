@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deepmusic.app.listening import listen
 from deepmusic.config import ServerConfig
-from deepmusic.errors import PortInUse
 from deepmusic.transports.osc.endpoint import OscServer
 from deepmusic.transports.osc.ports import SessionDirectory, StyleList
 
@@ -23,7 +23,7 @@ class LiveOsc:
     def __init__(self, sessions: SessionDirectory, styles: StyleList, config: ServerConfig) -> None:
         self._server = OscServer(sessions, styles, networks=config.osc_allowed)
         self._config = config
-        self.notes: tuple[str, ...] = ()
+        self.notes: list[str] = []
 
     async def start(self) -> str:
         """Listens; the address, empty where OSC is off, or where the default port is another program's.
@@ -34,14 +34,8 @@ class LiveOsc:
         address = self._config.osc_address
         if address is None:
             return ""
-        try:
-            port = await self._server.start(address.host, address.port)
-        except PortInUse as error:
-            if self._config.osc != DEFAULT_OSC:
-                raise
-            self.notes = (f"OSC is not served: {error.message}",)
-            return ""
-        return str(type(address)(host=address.host, port=port))
+        is_asked_for = self._config.osc != DEFAULT_OSC
+        return await listen(self._server.start, address, is_asked_for=is_asked_for, what="OSC", notes=self.notes)
 
     async def stop(self) -> None:
         """Listens no more."""

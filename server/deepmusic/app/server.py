@@ -15,12 +15,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepmusic.app.listening import listen
 from deepmusic.app.recorder import Recorder
 from deepmusic.app.sessions import Sessions
 from deepmusic.app.set_file import read_set
 from deepmusic.app.shelves import Bundles, Styles
 from deepmusic.config import Address, ServerConfig
-from deepmusic.errors import BadConfig, DeepmusicError, PortInUse
+from deepmusic.errors import BadConfig, DeepmusicError
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle, user_bundle_folder
 from deepmusic.model.scheduler import StepScheduler
 from deepmusic.stage.performer import Performer
@@ -164,43 +165,29 @@ class Server:
             await asyncio.to_thread(self._recorder.stop)
 
     async def _start_osc(self, notes: list[str]) -> str:
-        """Listens for OSC; the address, empty where there is none.
-
-        The default port is a favourite of other programs. Where it is taken and nobody has asked for it by name,
-        streams are served without OSC, and a note says so.
-        """
+        """Listens for OSC; the address, empty where there is none."""
         address = self._config.osc_address
         if address is None:
             return ""
-        try:
-            port = await self._osc.start(address.host, address.port)
-        except PortInUse as error:
-            if self._config.osc != DEFAULT_OSC:
-                raise
-            notes.append(f"OSC is not served: {error.message}")
-            return ""
-        if not address.is_loopback:
+        is_asked_for = self._config.osc != DEFAULT_OSC
+        served = await listen(self._osc.start, address, is_asked_for=is_asked_for, what="OSC", notes=notes)
+        if served and not address.is_loopback:
             heard = ", ".join(self._config.osc_networks) or "no network; see --osc-network"
             notes.append(f"OSC at {address} is heard from this machine and from {heard}, without a password")
-        return str(type(address)(host=address.host, port=port))
+        return served
 
     async def _start_http(self, notes: list[str]) -> str:
-        """Serves HTTP beside OSC; the address, empty where there is none, for the same reasons as with OSC."""
+        """Serves HTTP beside OSC; the address, empty where there is none."""
         address, osc = self._config.http_address, self._config.osc_address
         if address is None or osc is None:
             return ""
         if osc.host not in (address.host, *_ANYWHERE):
             self._osc.query.osc_ip = osc.host
-        try:
-            port = await self._http.start(address.host, address.port)
-        except PortInUse as error:
-            if self._config.http != DEFAULT_HTTP:
-                raise
-            notes.append(f"OSCQuery is not served: {error.message}")
-            return ""
-        if not address.is_loopback:
+        is_asked_for = self._config.http != DEFAULT_HTTP
+        served = await listen(self._http.start, address, is_asked_for=is_asked_for, what="OSCQuery", notes=notes)
+        if served and not address.is_loopback:
             notes.append(f"HTTP at {address} answers those whom OSC hears (--osc-network), without encryption")
-        return str(type(address)(host=address.host, port=port))
+        return served
 
     async def _announce(self, osc: str, http: str) -> None:
         if not self._config.announce:
