@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepmusic.cli.bundle_options import add_bundle_options
 from deepmusic.cli.realtime import go_first
+from deepmusic.cli.root_certificates import add_root_certificates, root_certificates
 from deepmusic.cli.stopping import stop_on_signals
 from deepmusic.errors import RequestError
 
@@ -47,7 +48,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     parser.add_argument("--output", metavar="DEV", default="", help="the same (default: the input's counterpart)")
     parser.add_argument("--style", metavar="NAME|FILE", help="a style, or a recording to learn one from")
     parser.add_argument("--server", metavar="HOST:PORT", help="a server that computes (default: this process)")
-    parser.add_argument("--tls-root", metavar="PEM", type=Path, help="who signed the server's certificate; encrypts")
+    add_root_certificates(parser)
     parser.add_argument("--strength", metavar="0..1", type=float, help="how much of the style is heard (default 1)")
     parser.add_argument(
         "--channels", metavar="N", type=int, default=0, help="channels (default: 2, or 1 of a mono card)"
@@ -84,13 +85,6 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, in our words
     asyncio.run(_play(args))
     return 0
-
-
-def _read_pem(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"expected a PEM file at {path}, could not read one; mend --tls-root") from error
 
 
 def _list(*, as_json: bool) -> int:
@@ -158,7 +152,7 @@ async def _play(args: argparse.Namespace) -> None:
             LocalStream, stream_wish, device=args.device, precision=args.precision, styles=args.styles
         )
     else:
-        certificates = _read_pem(args.tls_root) if args.tls_root else None
+        certificates = root_certificates(args)
         make_stream = partial(RemoteStream, stream_wish, server=args.server, root_certificates=certificates)
     cushion_s = DEFAULT_CUSHION_S
     if args.cushion is not None:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepmusic.errors import RequestError
+from deepmusic.cli.root_certificates import add_root_certificates, root_certificates
 
 if TYPE_CHECKING:
     from deepmusic.audio import Audio
@@ -48,7 +48,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     parser.add_argument("--deadline", metavar="N", type=int, default=0, help="live: cushion in samples (0: one step)")
     parser.add_argument("--strength", metavar="0..1", type=float, help="how much of the style is heard (default 1)")
     parser.add_argument("--bundle", metavar="NAME", default="", help="bundle (default: the server's)")
-    parser.add_argument("--tls-root", metavar="PEM", type=Path, help="who signed the server's certificate; encrypts")
+    add_root_certificates(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON line on stdout at the end")
     parser.set_defaults(run=run)
 
@@ -75,11 +75,11 @@ async def _stream(args: argparse.Namespace) -> None:
     from deepmusic.transports.wire.messages import StreamConfig, StyleShare
 
     encoding = encoding_for(args.output, as_float=True)
-    root_certificates = _read_pem(args.tls_root) if args.tls_root else None
+    certificates = root_certificates(args)
     content, file_rate_hz = await asyncio.to_thread(read_audio, args.input)
     rate_hz = file_rate_hz if file_rate_hz in SUPPORTED_RATES_HZ else RESAMPLED_RATE_HZ
     sent = content if rate_hz == file_rate_hz else resample(content, file_rate_hz, rate_hz)
-    async with RpcClient(args.server, root_certificates=root_certificates) as client, _style(client, args) as style:
+    async with RpcClient(args.server, root_certificates=certificates) as client, _style(client, args) as style:
         config = StreamConfig(
             audio_format=AudioFormat(sample_rate_hz=rate_hz, n_channels=content.shape[0]),
             styles=(StyleShare(name=style),),
@@ -141,13 +141,6 @@ def _fitted(audio: Audio, n_samples: int) -> Audio:
 
     missing = max(0, n_samples - audio.shape[1])
     return np.ascontiguousarray(np.pad(audio[:, :n_samples], ((0, 0), (0, missing))))
-
-
-def _read_pem(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"expected a PEM file at {path}, could not read one; mend --tls-root") from error
 
 
 def _block_samples(text: str) -> int:
