@@ -21,6 +21,8 @@ from deepmusic.dsp.loudness import k_weighting
 
 #: Weight in the loss of a decibel between the loudness of output and content, which the runtime would have to take off.
 LOUDNESS_WEIGHT = 0.15
+#: Excitations of a student and of its teacher are not compared this far below the loudest band of an example, dB.
+AUDIBLE_DB = 70.0
 #: Bands above the paper's range count this much.
 HIGH_BAND_WEIGHT = 0.4
 #: Highest frequency that the paper's distance hears, Hz.
@@ -176,3 +178,20 @@ class LoudnessDistance(nn.Module):
         """Mean over the batch; powers are (batch, frames, bands)."""
         out, ref = ((power * self.weight).sum(-1).mean(1) for power in (output, content))
         return (10.0 / math.log(10.0) * (torch.log(out + 1e-12) - torch.log(ref + 1e-12))).abs().mean()
+
+
+def teacher_distance(levels_db: Tensor, gains_db: Tensor, taught_gains_db: Tensor) -> Tensor:
+    """Mean distance in dB of a student's excitations from its teacher's, where either is audible.
+
+    After Hinton et al. 2015, with the teacher's output as a second target beside the oracle: the oracle says what is
+    right, the teacher says what a network of this kind can know.
+
+    Args:
+        levels_db: Levels of the excitations in dB (batch, frames, 4, bands).
+        gains_db: The student's gains, of the same shape.
+        taught_gains_db: The teacher's.
+    """
+    given, taught = levels_db + gains_db, levels_db + taught_gains_db
+    floor = taught.amax((1, 2, 3), keepdim=True) - AUDIBLE_DB
+    difference = torch.maximum(given, floor) - torch.maximum(taught, floor)
+    return difference.abs().sum() / ((taught > floor) | (given > floor)).sum()

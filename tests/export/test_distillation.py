@@ -12,9 +12,15 @@ import torch
 
 from deepmusic_export.band_corpus import BandBatch, BandCorpus
 from deepmusic_export.data import Corpus
+from deepmusic_export.losses import AUDIBLE_DB, teacher_distance
 from deepmusic_export.nets.transfer import TransferConfig
-from deepmusic_export.training.distillation import AUDIBLE_DB, Teacher
-from deepmusic_export.training.transfer import TransferRecipe, TransferSystem, TransferTrainer
+from deepmusic_export.training.transfer import (
+    TransferRecipe,
+    TransferSystem,
+    TransferTrainer,
+    load_system,
+    recipe_from_dict,
+)
 
 RECIPE = TransferRecipe(
     network=TransferConfig(n_bands=96, width=4, n_embedding=8, n_modulation=6),
@@ -26,11 +32,11 @@ STUDENT = dataclasses.replace(RECIPE, network=dataclasses.replace(RECIPE.network
 
 
 @pytest.fixture
-def teacher() -> Teacher:
+def teacher() -> TransferSystem:
     torch.manual_seed(1)
-    system = TransferSystem(RECIPE)
+    system = TransferSystem(RECIPE).eval()
     torch.nn.init.constant_(system.transfer.head.conv.bias, -0.5)  # a teacher that has something to say: 10 dB less
-    return Teacher(system, RECIPE)
+    return system
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def folder(synth_corpus: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def student(folder: Path, teacher: Teacher) -> TransferTrainer:
+def student(folder: Path, teacher: TransferSystem) -> TransferTrainer:
     return TransferTrainer(STUDENT, Corpus(folder), None, teacher=teacher)
 
 
@@ -49,15 +55,17 @@ def batch(folder: Path, student: TransferTrainer) -> BandBatch:
     return BandCorpus(Corpus(folder), student.layout).batch(np.random.default_rng(0), 2, RECIPE.crop_frames)
 
 
-def distance(teacher: Teacher, trainer: TransferTrainer, batch: BandBatch) -> float:
-    style = torch.pow(10.0, batch.style / 20)
+def gains_of(system: TransferSystem, batch: BandBatch) -> torch.Tensor:
     with torch.no_grad():
-        gains = trainer.system.gains(torch.pow(10.0, batch.content[:, :, :3] / 20), style)
-    return float(teacher.distance(batch.content, style, gains))
+        return system.gains(torch.pow(10.0, batch.content[:, :, :3] / 20), torch.pow(10.0, batch.style / 20))
+
+
+def distance(teacher: TransferSystem, trainer: TransferTrainer, batch: BandBatch) -> float:
+    return float(teacher_distance(batch.content, gains_of(trainer.system, batch), gains_of(teacher, batch)))
 
 
 def test_a_student_comes_nearer_to_its_teacher_on_bands_and_on_audio(
-    folder: Path, teacher: Teacher, student: TransferTrainer, batch: BandBatch
+    folder: Path, teacher: TransferSystem, student: TransferTrainer, batch: BandBatch
 ) -> None:
     before = distance(teacher, student, batch)
     for _ in range(6):
@@ -71,7 +79,7 @@ def test_a_student_comes_nearer_to_its_teacher_on_bands_and_on_audio(
 
 
 def test_the_style_encoder_of_the_teacher_is_shared_and_stays_as_it_is(
-    teacher: Teacher, student: TransferTrainer, batch: BandBatch
+    teacher: TransferSystem, student: TransferTrainer, batch: BandBatch
 ) -> None:
     before = {name: value.clone() for name, value in teacher.style.state_dict().items()}
     student.train_on_bands(batch)
@@ -79,22 +87,20 @@ def test_the_style_encoder_of_the_teacher_is_shared_and_stays_as_it_is(
         assert all(torch.equal(value, before[name]) for name, value in state.items())
 
 
-def test_the_distance_hears_what_is_audible_alone(teacher: Teacher, batch: BandBatch) -> None:
-    style = torch.pow(10.0, batch.style / 20)
-    with torch.no_grad():
-        gains = teacher._system.gains(torch.pow(10.0, batch.content[:, :, :3] / 20), style)
+def test_the_distance_hears_what_is_audible_alone(teacher: TransferSystem, batch: BandBatch) -> None:
+    gains = gains_of(teacher, batch)
     taught = batch.content + gains
     quiet = taught < taught.amax((1, 2, 3), keepdim=True) - AUDIBLE_DB
     assert quiet.any()
-    assert float(teacher.distance(batch.content, style, gains)) == 0
-    assert float(teacher.distance(batch.content, style, torch.where(quiet, gains - 30.0, gains))) == 0
-    assert float(teacher.distance(batch.content, style, torch.where(quiet, gains, gains + 3.0))) > 0.5
+    assert float(teacher_distance(batch.content, gains, gains)) == 0
+    assert float(teacher_distance(batch.content, torch.where(quiet, gains - 30.0, gains), gains)) == 0
+    assert float(teacher_distance(batch.content, torch.where(quiet, gains, gains + 3.0), gains)) > 0.5
 
 
 def test_a_checkpoint_of_a_teacher_is_read_with_its_size(student: TransferTrainer, tmp_path: Path) -> None:
     path = tmp_path / "teacher.pt"
     student.save(path)
-    read = Teacher.load(path)
-    assert read.recipe == dataclasses.replace(STUDENT, is_style_held=True)
+    read, data = load_system(path)
+    assert recipe_from_dict(data["recipe"]) == dataclasses.replace(STUDENT, is_style_held=True)
     for name, value in read.style.state_dict().items():
         assert torch.equal(value, student.average.style.state_dict()[name])

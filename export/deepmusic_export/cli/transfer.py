@@ -83,14 +83,16 @@ def run(args: argparse.Namespace) -> int:
     from deepmusic_export.data import Corpus
     from deepmusic_export.nets.segment_plan import SegmentPlan
     from deepmusic_export.nets.transfer import TransferConfig
-    from deepmusic_export.training.distillation import Teacher
-    from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer
+    from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer, load_system, recipe_from_dict
 
-    teacher = None if args.teacher is None else Teacher.load(args.teacher, args.device)
-    network = TransferConfig() if teacher is None else teacher.recipe.network
+    teacher, network, style_width = None, TransferConfig(), args.width
+    if args.teacher is not None:
+        teacher, data = load_system(args.teacher)
+        taught_with = recipe_from_dict(data["recipe"])
+        network, style_width = taught_with.network, taught_with.style_width
     recipe = TransferRecipe(
         network=replace(network, width=args.width, segment=SegmentPlan() if args.kind == "segment" else None),
-        style_width=args.width if teacher is None else teacher.recipe.style_width,
+        style_width=style_width,
         minutes=args.minutes,
         band_share=args.band_share,
         batch_size=args.batch,

@@ -13,7 +13,7 @@ import copy
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from deepmusic_export.losses import (
     LoudnessDistance,
     OracleDistance,
     OracleLoss,
+    teacher_distance,
 )
 from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.style_net import StyleNet
@@ -39,6 +40,8 @@ from deepmusic_export.training.schedule import set_learning_rate
 
 #: Weight of the roughness of the gains over bands, per dB.
 SMOOTHNESS = 0.02
+#: Weight of a decibel between student and teacher, against a decibel of the first distance to the oracle.
+TEACHER_WEIGHT = 1.0
 #: Frames at the crop's start that the loss leaves out: the statistics have heard too little there.
 WARM_UP_FRAMES = 64
 #: The same in samples at 44.1 and 48 kHz.
@@ -116,19 +119,6 @@ class TransferSystem(nn.Module):
             return self.transfer(content_bands, self.style(style_bands), freeze, state)[0].float()
 
 
-class Teaching(Protocol):
-    """What a student network is held to beside the oracle; see `deepmusic_export.training.distillation`."""
-
-    @property
-    def style(self) -> StyleNet:
-        """The style encoder that the student takes over."""
-        ...
-
-    def distance(self, levels_db: Tensor, style_bands: Tensor, gains_db: Tensor) -> Tensor:
-        """Distance in dB of the student's gains from the teacher's."""
-        ...
-
-
 class TransferTrainer:
     """One training run: its networks, optimiser, averages and progress.
 
@@ -146,14 +136,14 @@ class TransferTrainer:
         corpus: Corpus,
         validation: Corpus | None,
         device: str = "cpu",
-        teacher: Teaching | None = None,
+        teacher: TransferSystem | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         if teacher is not None:
             recipe = replace(recipe, is_style_held=True)
         self.recipe, self.corpus, self.device = recipe, corpus, torch.device(device)
         self.layout = BandLayout(n_bands=recipe.network.n_bands)
-        self.teacher = teacher
+        self.teacher = None if teacher is None else teacher.to(self.device).eval().requires_grad_(False)
         self.system = TransferSystem(recipe)
         if teacher is not None:
             self.system.style.load_state_dict(teacher.style.state_dict())
@@ -226,8 +216,13 @@ class TransferTrainer:
         self._descend(distance.total() + regularity)
         return distance
 
-    def _taught(self, content_db: Tensor, style_bands: Tensor, gains: Tensor) -> Tensor | float:
-        return 0.0 if self.teacher is None else self.teacher.distance(content_db, style_bands, gains)
+    def _taught(self, levels_db: Tensor, style_bands: Tensor, gains: Tensor) -> Tensor | float:
+        """Weighted distance from the teacher's gains; 0 without a teacher."""
+        if self.teacher is None:
+            return 0.0
+        with torch.no_grad():
+            taught = self.teacher.gains(_power(levels_db[:, :, :3] / 2), style_bands)
+        return TEACHER_WEIGHT * teacher_distance(levels_db, gains, taught)
 
     def _descend(self, loss: Tensor) -> None:
         self.optimiser.zero_grad(set_to_none=True)
