@@ -27,21 +27,12 @@ from tests.osc.rig import Rig, read
 from tests.osc.test_announcement import found
 from tests.rpc.serving import config, noise
 from tests.support.bundles import passthrough_bundle, style_gain_bundle
+from tests.support.servers import small_server
 
 
 @contextlib.asynccontextmanager
 async def started(folder: Path, **fields: object) -> AsyncIterator[tuple[ServerFacts, RpcClient]]:
-    values: dict[str, object] = {
-        "grpc": "127.0.0.1:0",
-        "osc": "127.0.0.1:0",
-        "http": "127.0.0.1:0",
-        "bundle": "passthrough",
-        "device": "cpu",
-        "grace_s": 0.5,
-        "bundles": str(folder / "bundles"),
-        "styles": str(folder / "styles"),
-    }
-    server = Server(ServerConfig().changed(values | fields))
+    server = Server(small_server(folder, **({"grace_s": 0.5} | fields)))
     try:
         facts = await server.start()
         async with RpcClient(facts.grpc) as client:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from deepmusic.app.server import Server, ServerFacts
-from deepmusic.config import ServerConfig
 from deepmusic.transports.rpc.client import RpcClient
 from tests.rpc.serving import config, noise
 from tests.support.bundles import passthrough_bundle
+from tests.support.servers import small_server
 
 STYLES = ("brass", "strings")
 PATIENCE_S = 60.0
@@ -49,17 +49,7 @@ class OscStage:
 async def osc_stage(folder: Path, **fields: object) -> AsyncIterator[OscStage]:
     """Serves two styles and one stream that plays the second."""
     passthrough_bundle(folder / "bundles/passthrough")
-    values: dict[str, object] = {
-        "grpc": "127.0.0.1:0",
-        "osc": "127.0.0.1:0",
-        "http": "127.0.0.1:0",
-        "bundle": "passthrough",
-        "device": "cpu",
-        "grace_s": 0.0,
-        "bundles": str(folder / "bundles"),
-        "styles": str(folder / "styles"),
-    }
-    server = Server(ServerConfig().changed(values | fields))
+    server = Server(small_server(folder, **fields))
     try:
         facts = await server.start()
         async with RpcClient(facts.grpc) as client:

@@ -24,7 +24,7 @@ from deepmusic.session.events import (
     StepRequest,
     StepResult,
 )
-from deepmusic.session.offline import answer_step, render
+from deepmusic.session.offline import answer_step
 from deepmusic.session.session import Session
 from tests.session import streams
 from tests.session.streams import QUIET, SessionProcessor, model, play_missing, play_through, session, style
@@ -73,23 +73,6 @@ def test_a_session_of_segments_keeps_every_law_of_a_processor(case: laws.Case):
         )
 
     laws.hold_all(make, case, tolerance=0.0, impulse_tolerance=GAIN_TOLERANCE)
-
-
-@pytest.mark.parametrize("case", laws.cases())
-def test_a_stream_of_segments_equals_the_offline_render_for_any_block_size(case: laws.Case):
-    of = model(bundles.segment_noise_bundle)
-    content = laws.music(case.n_channels, case.sample_rate_hz // 2, case.sample_rate_hz) * np.float32(0.6)
-    controls = [
-        Control(name="strength", value=0.4, at_sample=4000, ramp_samples=5000),
-        Control(name="mix", value=0.7, at_sample=9000),
-        Control(name="low_hz", value=300.0, at_sample=6000),
-        ChangeStyle(vector=style(of, name="other"), at_sample=7001),
-    ]
-    setup = streams.config(case.n_channels, case.sample_rate_hz)
-    offline = render(setup, of, style(of), content, controls)
-    stream = session(of, n_channels=case.n_channels, rate_hz=case.sample_rate_hz)
-    heard = play_through(stream, content, *controls, block_samples=case.block_samples)
-    np.testing.assert_array_equal(heard.audio[:, stream.latency_samples :], offline)
 
 
 @pytest.mark.parametrize("rate_hz", [44100, 48000, 88200, 96000, 176400, 192000])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -28,9 +31,10 @@ def test_a_session_keeps_every_law_of_a_processor(case: laws.Case):
     laws.hold_all(make, case, tolerance=STREAM_TOLERANCE, impulse_tolerance=GAIN_TOLERANCE)
 
 
+@pytest.mark.parametrize("make", [bundles.noise_bundle, bundles.segment_noise_bundle])
 @pytest.mark.parametrize("case", laws.cases())
-def test_a_stream_equals_the_offline_render_for_any_block_size(case: laws.Case):
-    of = model(bundles.noise_bundle)
+def test_a_stream_equals_the_offline_render_for_any_block_size(case: laws.Case, make: Callable[[Path], Path]):
+    of = model(make)
     content = laws.music(case.n_channels, case.sample_rate_hz // 2, case.sample_rate_hz) * np.float32(0.6)
     controls = [
         Control(name="strength", value=0.4, at_sample=4000, ramp_samples=5000),
