@@ -54,7 +54,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         dest="start",
         type=existing_file,
         metavar="CHECKPOINT",
-        help="start from the networks of another run, of the same width; a segment's may start from a stream's",
+        help="start from the networks of another run, of the same width or a part of it; a segment's may start from a "
+        "stream's",
     )
     parser.add_argument(
         "--hold-style", action="store_true", help="keep the style encoder of --from, so that bundles share its file"
@@ -90,6 +91,9 @@ def run(args: argparse.Namespace) -> int:
         teacher, data = load_system(args.teacher)
         taught_with = recipe_from_dict(data["recipe"])
         network, style_width = taught_with.network, taught_with.style_width
+    elif args.start is not None:
+        _, data = load_system(args.start)
+        style_width = recipe_from_dict(data["recipe"]).style_width
     recipe = TransferRecipe(
         network=replace(network, width=args.width, segment=SegmentPlan() if args.kind == "segment" else None),
         style_width=style_width,

@@ -36,6 +36,7 @@ from deepmusic_export.losses import (
 from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.style_net import StyleNet
 from deepmusic_export.nets.transfer import STEP_FRAMES, TransferConfig, TransferNet
+from deepmusic_export.nets.widen import widened
 from deepmusic_export.training.schedule import set_learning_rate
 
 #: Weight of the roughness of the gains over bands, per dB.
@@ -274,21 +275,25 @@ class TransferTrainer:
     def start_from(self, path: Path) -> None:
         """Takes the averaged networks of another run's checkpoint as the start of this one.
 
-        A segment network may start from a stream's: it is that stream until it has learnt to look ahead.
+        A segment network may start from a stream's: it is that stream until it has learnt to look ahead. A wide one may
+        start from a narrow one, and is that one until its copied channels have learnt apart.
 
         Raises:
             ValueError: Its networks have another size.
         """
-        data = torch.load(path, map_location=self.device, weights_only=True)
+        start, data = load_system(path)
         theirs, ours = recipe_from_dict(data["recipe"]), self.recipe
-        fitting = (ours.network, replace(ours.network, segment=None))
-        if theirs.network not in fitting or theirs.style_width != ours.style_width:
+        of_their_width = replace(ours.network, width=theirs.network.width)
+        is_fitting = theirs.network in (of_their_width, replace(of_their_width, segment=None))
+        if not is_fitting or theirs.style_width != ours.style_width or ours.network.width % theirs.network.width:
             raise ValueError(
-                f"expected a checkpoint of the same size as this run, got {theirs.network} with a style encoder of "
-                f"width {theirs.style_width} in {path}; give this run --width {theirs.network.width} and the same kind"
+                f"expected a checkpoint of the same size as this run or a part of its width, got {theirs.network} with "
+                f"a style encoder of width {theirs.style_width} in {path}; give this run --width "
+                f"{theirs.network.width} or a multiple, and the same kind"
             )
-        self.system.load_state_dict(data["average"])
-        self.average.load_state_dict(data["average"])
+        start.transfer = widened(start.transfer, ours.network.width, ours.seed)
+        self.system.load_state_dict(start.state_dict())
+        self.average.load_state_dict(start.state_dict())
 
     def _distance(self, system: TransferSystem, batch: Batch, noise: torch.Generator) -> tuple[OracleDistance, Tensor]:
         """Distance to the oracle, and the weighted sum of what else training asks for."""
