@@ -18,6 +18,7 @@ from tqdm import tqdm
 from deepmusic.dsp.gains import BandLayout
 from deepmusic_export.data import LEVEL_SPREAD_DB, QUIET_DBFS, Corpus, draw_patches
 from deepmusic_export.features import signal_path
+from deepmusic_export.whole_file import whole_file
 
 #: Levels below this are silence, dB.
 SILENCE_DB = -140.0
@@ -64,10 +65,8 @@ class BandCorpus:
             path = group.parent / f"bands_{self._layout.n_bands:03d}" / group.name
             if not path.exists():
                 path.parent.mkdir(exist_ok=True)
-                partial = path.with_suffix(".part")
-                with partial.open("wb") as file:
+                with whole_file(path) as partial, partial.open("wb") as file:
                     np.save(file, self._measure(group))
-                partial.rename(path)
             self._levels[group] = np.load(path, mmap_mode="r")
 
     def batch(self, rng: np.random.Generator, size: int, n_frames: int) -> BandBatch:

@@ -21,6 +21,7 @@ from deepmusic_export.render.recordings import MIN_SECTION_S, SECTION_S, OwnReco
 from deepmusic_export.training.labelled import UNKNOWN, LabelledCorpus
 from deepmusic_export.training.timbre import group_digest
 from deepmusic_export.training.transfer import load_system
+from deepmusic_export.whole_file import partial_path
 
 RATE_HZ = 44100
 
@@ -251,7 +252,7 @@ def test_a_run_that_was_stopped_makes_only_what_is_missing(pairs: Path, takes: P
     *kept, _, lost = sorted(pairs.glob("group_*"))  # the last group's two files are not there
     for file in kept:
         os.link(file, again / file.name)
-    (again / lost.with_suffix(".part").name).write_bytes(b"half of a group")
+    partial_path(again / lost.name).write_bytes(b"half of a group")
     render_recordings(plan_of(takes), again, n_processes=1)
     ours, theirs = Corpus(again).groups(), Corpus(pairs).groups()
     assert [group_digest(group) for group in ours] == [group_digest(group) for group in theirs]

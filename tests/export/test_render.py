@@ -24,6 +24,7 @@ from deepmusic_export.render.scores import (
 )
 from deepmusic_export.render.soundfont import render_clips
 from deepmusic_export.render.synthesis import play, voice_of
+from deepmusic_export.whole_file import partial_path
 
 RATE_HZ = 44100
 
@@ -207,7 +208,7 @@ def test_a_run_that_was_stopped_renders_only_what_is_missing(
     for suffix in (".npy", ".json"):
         (tmp_path / kept).with_suffix(suffix).write_bytes((synth_corpus / kept).with_suffix(suffix).read_bytes())
     before = (tmp_path / kept).stat().st_mtime_ns
-    (tmp_path / "group_00001.part").write_bytes(b"half of a group")
+    partial_path(tmp_path / lost).write_bytes(b"half of a group")
     render_corpus(synth_plan, tmp_path, n_processes=1)
     assert (tmp_path / kept).stat().st_mtime_ns == before
     assert (tmp_path / lost).read_bytes() == (synth_corpus / lost).read_bytes()

@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from deepmusic_export.evaluate.methods import Player
     from deepmusic_export.evaluate.page import write_page
     from deepmusic_export.evaluate.tables import summary
+    from deepmusic_export.whole_file import whole_file
 
     corpora = {folder.name: Corpus(folder) for folder in args.corpus}
     if len(corpora) < len(args.corpus):
@@ -61,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None:
         write_page(args.output, evaluation, player)
     if args.json is not None:
-        args.json.write_text(json.dumps(evaluation.as_dict(), indent=1))
+        with whole_file(args.json) as partial:
+            partial.write_text(json.dumps(evaluation.as_dict(), indent=1))
     return 0
 
 

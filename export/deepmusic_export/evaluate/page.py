@@ -11,6 +11,7 @@ from deepmusic_export.evaluate.evaluation import Evaluation
 from deepmusic_export.evaluate.methods import Player
 from deepmusic_export.evaluate.pictures import draw_scatter, draw_spectrograms
 from deepmusic_export.evaluate.report import PairReport
+from deepmusic_export.whole_file import whole_file
 
 #: Pairs that are drawn beside the best, the median and the worst one.
 N_OTHER_PAIRS = 3
@@ -53,7 +54,8 @@ def write_page(path: Path, evaluation: Evaluation, player: Player) -> None:
     for title, row in _drawn_pairs(report, evaluation.seed):
         lines += [_picture(folder, title, row, report, player), ""]
     lines += ["## Every pair", "", *tables.every_pair(report), ""]
-    path.write_text("\n".join(lines))
+    with whole_file(path) as partial:
+        partial.write_text("\n".join(lines))
 
 
 def _drawn_pairs(report: PairReport, seed: int) -> list[tuple[str, int]]:

@@ -24,6 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepmusic_export.whole_file import whole_file
+
 #: Convolutions of each block; a pool follows each block.
 BLOCKS = (2, 2, 4, 4, 4)
 #: Channels of each block in units of the width.
@@ -169,18 +171,13 @@ def _downloaded(url: str, sha256: str, cache: Path, fetch: Fetch) -> Path:
     if path.exists():
         return path
     cache.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
     digest = hashlib.sha256()
-    with fetch(url) as response, partial.open("wb") as file:
-        while block := response.read(_DOWNLOAD_BLOCK_BYTES):
-            digest.update(block)
-            file.write(block)
-    try:
+    with whole_file(path) as partial:
+        with fetch(url) as response, partial.open("wb") as file:
+            while block := response.read(_DOWNLOAD_BLOCK_BYTES):
+                digest.update(block)
+                file.write(block)
         _check(digest.hexdigest(), sha256, url)
-    except ValueError:
-        partial.unlink()
-        raise
-    partial.rename(path)
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from deepmusic.errors import RequestError
 from deepmusic_export.optimise.finishing import Finished
 from deepmusic_export.optimise.recording import Recording
 from deepmusic_export.optimise.run import Optimisation
+from deepmusic_export.whole_file import whole_file
 
 #: Range of the spectrograms below their maximum, dB.
 RANGE_DB = 80.0
@@ -56,14 +56,11 @@ def plot(path: Path, optimisation: Optimisation, style: Recording, finished: Fin
     _draw_terms(grid[2, 0], optimisation.histories())
     grid[2, 1].plot(optimisation.curve())
     grid[2, 1].set(title="loss, mean over chunks", xlabel="round")
-    partial = path.with_name(f".{path.name[:64]}.{secrets.token_hex(4)}.part")
     try:
-        figure.savefig(partial, format="png", dpi=100)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            figure.savefig(partial, format="png", dpi=100)
     except OSError as error:
         raise RequestError(f"{path}: cannot be written; choose another name or free some room") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _draw_spectrogram(axes: Any, title: str, audio: Audio, rate_hz: int) -> None:

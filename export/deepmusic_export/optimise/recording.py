@@ -6,7 +6,6 @@ Audio is held in memory: 1.4 GB for an hour of stereo at 48 kHz.
 from __future__ import annotations
 
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from deepmusic.audio import SUPPORTED_RATES_HZ, Audio, as_audio, replace_non_fin
 from deepmusic.dsp.resample import resample
 from deepmusic.errors import AudioTooShort, DecodeFailed, RequestError, StorageFull, UnsupportedFormat
 from deepmusic_export.render.sound_file import open_sound_file
+from deepmusic_export.whole_file import whole_file
 
 #: Shortest content in seconds: 32 columns of the picture, what VGG19's five pools need.
 MIN_CONTENT_S = 0.75
@@ -116,20 +116,18 @@ def write_recording(path: Path, recording: Recording) -> None:
         container = "RF64"
     if not soundfile.check_format(container, "PCM_24"):
         raise UnsupportedFormat(f"{path}: {container} cannot hold 24 bits here; write a .wav file instead")
-    partial = path.with_name(f".{path.name[:64]}.{secrets.token_hex(4)}.part")
+    rate_hz, n_channels = recording.sample_rate_hz, recording.audio.shape[0]
     try:
-        with soundfile.SoundFile(
-            partial, "w", recording.sample_rate_hz, recording.audio.shape[0], "PCM_24", format=container
-        ) as file:
-            for first in range(0, recording.audio.shape[1], recording.sample_rate_hz):
-                file.write(as_pcm_24(recording.audio[:, first : first + recording.sample_rate_hz].T))
-        partial.replace(path)
+        with (
+            whole_file(path) as partial,
+            soundfile.SoundFile(partial, "w", rate_hz, n_channels, "PCM_24", format=container) as file,
+        ):
+            for first in range(0, recording.audio.shape[1], rate_hz):
+                file.write(as_pcm_24(recording.audio[:, first : first + rate_hz].T))
     except (soundfile.LibsndfileError, OSError) as error:
         raise StorageFull(
             f"{path}: expected room and leave to write {container}, the system refused; choose another name"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def as_pcm_24(samples: np.ndarray) -> np.ndarray:

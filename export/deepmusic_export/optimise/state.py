@@ -12,6 +12,7 @@ import torch
 
 from deepmusic_export.optimise.plan import OptimisePlan
 from deepmusic_export.optimise.solver import Progress
+from deepmusic_export.whole_file import whole_file
 
 #: Raised when what a file means changes; older files are then refused.
 STATE_VERSION = 1
@@ -58,15 +59,11 @@ def state_key(plan: OptimisePlan, bundle_digest: str, *recordings: np.ndarray) -
 
 def save_state(path: Path, state: OptimiseState) -> None:
     """Writes the file, by rename."""
-    partial = path.with_name(f".{path.name}.part")
     data = {"key": state.key, "done": [_fields(chunk) for chunk in state.done], "current": None}
     if state.current is not None:
         data["current"] = _fields(state.current)
-    try:
+    with whole_file(path) as partial:
         torch.save(data, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_state(path: Path, key: str) -> OptimiseState:

@@ -30,6 +30,7 @@ from deepmusic_export.render.patches import (
 from deepmusic_export.render.scores import Note, random_drum_score, random_score
 from deepmusic_export.render.soundfont import render_clips
 from deepmusic_export.render.synthesis import play, voice_of
+from deepmusic_export.whole_file import whole_file
 
 #: Level that every clip is brought to, RMS over its loudest half, dBFS.
 CLIP_LEVEL_DBFS = -20.0
@@ -105,10 +106,8 @@ def write_group(folder: Path, index: int, clips: np.ndarray, meta: dict[str, Any
     out = np.stack([[_to_int16(clip) for clip in scores] for scores in clips])
     path = _group_path(folder, index)
     path.with_suffix(".json").write_text(json.dumps(meta))
-    draft = path.with_suffix(".part")
-    with draft.open("wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         np.save(file, out)
-    draft.rename(path)
 
 
 def _group_path(folder: Path, index: int) -> Path:

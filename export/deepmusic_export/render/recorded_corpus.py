@@ -21,6 +21,7 @@ from deepmusic.errors import RequestError
 from deepmusic_export.render.corpus import missing_groups, render_groups, write_group
 from deepmusic_export.render.disguises import Disguise, apply_disguise, random_disguise
 from deepmusic_export.render.recordings import OwnRecording, SkippedFile, Survey, read_section, survey
+from deepmusic_export.whole_file import whole_file
 
 #: Format of `recordings.json`.
 FILE_FORMAT = 1
@@ -76,9 +77,8 @@ def _survey(plan: RecordedPlan, folder: Path) -> Survey:
     if not record.exists():
         found = survey(plan.source)
         folder.mkdir(parents=True, exist_ok=True)
-        draft = record.with_suffix(".part")
-        draft.write_text(json.dumps(made_with | asdict(found), indent=1))
-        draft.rename(record)
+        with whole_file(record) as partial:
+            partial.write_text(json.dumps(made_with | asdict(found), indent=1))
         return found
     data: dict[str, Any] = json.loads(record.read_text())
     if any(data.get(name) != value for name, value in made_with.items()):

@@ -26,6 +26,7 @@ from deepmusic_export.nets.picture import picture
 from deepmusic_export.nets.vgg19 import STYLE_LAYERS, WIDTHS, Vgg19, read_weights
 from deepmusic_export.training.labelled import N_FAMILIES, N_KEYS, N_PROGRAMS, UNKNOWN, LabelledClips, LabelledCorpus
 from deepmusic_export.training.schedule import set_learning_rate
+from deepmusic_export.whole_file import whole_file
 
 #: Columns in a note frame: the pools before relu3_4.
 COLUMNS_PER_NOTE_FRAME = 4
@@ -231,21 +232,18 @@ class EncoderTrainer:
 
     def save(self, path: Path) -> None:
         """Writes everything that `load` needs to go on, by rename."""
-        partial = path.with_suffix(".part")
-        torch.save(
-            {
-                "recipe": asdict(self.recipe),
-                "network": self.network.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "step": self.step,
-                "spent_s": self.spent_s,
-                "history": self.history,
-                "programs": list(self.corpus.programs),
-                "corpus_hours": self.corpus.corpus.hours,
-            },
-            partial,
-        )
-        partial.rename(path)
+        data = {
+            "recipe": asdict(self.recipe),
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "spent_s": self.spent_s,
+            "history": self.history,
+            "programs": list(self.corpus.programs),
+            "corpus_hours": self.corpus.corpus.hours,
+        }
+        with whole_file(path) as partial:
+            torch.save(data, partial)
 
     def load(self, path: Path) -> None:
         """Goes on where a checkpoint stopped."""

@@ -19,6 +19,7 @@ from deepmusic_export.data import Corpus
 from deepmusic_export.metrics import Recording
 from deepmusic_export.nets.timbre import TimbreNet, mfcc_frames
 from deepmusic_export.training.schedule import set_learning_rate
+from deepmusic_export.whole_file import whole_file
 
 #: Distance by which another instrument must be farther away than the same one (Cifka et al. 2021 do not tell theirs).
 MARGIN = 0.3
@@ -80,7 +81,8 @@ class TimbreMeasure:
         """Writes the network and the digests of what it was trained on."""
         network = self.network.state_dict()
         data = {"format": FILE_FORMAT, "network": network, "trained_on": sorted(self.trained_on), "seed": self.seed}
-        torch.save(data, path)
+        with whole_file(path) as partial:
+            torch.save(data, partial)
 
     def embed(self, recording: Recording) -> np.ndarray:
         """The embedding of a whole recording, float32 (n,), of length one; worked out once a recording."""

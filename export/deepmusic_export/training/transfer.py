@@ -38,6 +38,7 @@ from deepmusic_export.nets.style_net import StyleNet
 from deepmusic_export.nets.transfer import STEP_FRAMES, TransferConfig, TransferNet
 from deepmusic_export.nets.widen import widened
 from deepmusic_export.training.schedule import set_learning_rate
+from deepmusic_export.whole_file import whole_file
 
 #: Weight of the roughness of the gains over bands, per dB.
 SMOOTHNESS = 0.02
@@ -248,21 +249,18 @@ class TransferTrainer:
 
     def save(self, path: Path) -> None:
         """Writes everything that `load` needs to go on, by rename."""
-        partial = path.with_suffix(".part")
-        torch.save(
-            {
-                "recipe": asdict(self.recipe),
-                "system": self.system.state_dict(),
-                "average": self.average.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "step": self.step,
-                "spent_s": self.spent_s,
-                "history": self.history,
-                "corpus_hours": self.corpus.hours,
-            },
-            partial,
-        )
-        partial.rename(path)
+        data = {
+            "recipe": asdict(self.recipe),
+            "system": self.system.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "spent_s": self.spent_s,
+            "history": self.history,
+            "corpus_hours": self.corpus.hours,
+        }
+        with whole_file(path) as partial:
+            torch.save(data, partial)
 
     def load(self, path: Path) -> None:
         """Goes on where a checkpoint stopped."""
