@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -93,6 +94,12 @@ def test_a_check_plays_chooses_a_buffer_and_live_takes_it(tmp_path: Path):
     )
     ready = json.loads(played.stdout.splitlines()[0])
     assert ready["latency_samples"]["cushion"] == found["chosen"]["samples"]
+    assert "checked with another bundle" not in played.stderr
+    dataclasses.replace(profile, bundle_digest="0" * 64).save(path)
+    played = subprocess.run(
+        [*live, "--style", str(style)], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "this rig was checked with another bundle" in played.stderr
 
 
 def test_a_check_that_is_not_to_be_kept_keeps_nothing_and_a_wrong_time_is_a_usage_error(tmp_path: Path):

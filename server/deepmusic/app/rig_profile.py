@@ -81,6 +81,12 @@ class RigProfile:
             raise _unfit(path)
         return cls(**given)
 
+    def doubt(self, bundle_digest: str) -> str:
+        """What a person should know before this bundle is played with the cushion; empty where nothing is known."""
+        if bundle_digest == self.bundle_digest:
+            return ""
+        return "this rig was checked with another bundle, whose cushion is used; run deepmusic check with this one"
+
     def save(self, path: Path | None = None) -> Path:
         """Writes the profile, whole or not at all; where to."""
         path = path or profile_path()

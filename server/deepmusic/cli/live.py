@@ -154,7 +154,7 @@ async def _play(args: argparse.Namespace) -> None:
     else:
         certificates = root_certificates(args)
         make_stream = partial(RemoteStream, stream_wish, server=args.server, root_certificates=certificates)
-    cushion_s = DEFAULT_CUSHION_S
+    cushion_s, profile = DEFAULT_CUSHION_S, None
     if args.cushion is not None:
         cushion_s = args.cushion / 1000.0
     elif args.server is None and (profile := RigProfile.load()) is not None:
@@ -167,7 +167,8 @@ async def _play(args: argparse.Namespace) -> None:
     try:
         await rig.start()
         osc_address = await osc.start()
-        for note in (*rig.stream.notes, *osc.notes):
+        doubt = "" if profile is None else profile.doubt(rig.stream.facts.bundle_digest)
+        for note in (*rig.stream.notes, *osc.notes, *filter(None, [doubt])):
             print(f"note: {note}", file=sys.stderr)
         _report(rig, osc_address, as_json=args.json)
         with live_view(osc_address) as show:
