@@ -8,7 +8,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-END_TO_END = Path(__file__).parent / "end_to_end"
+HERE = Path(__file__).parent
+END_TO_END = HERE / "end_to_end"
+#: Rooms whose tests play in real time, or wait for processes that do.
+REAL_TIME = frozenset({"app", "cli", "daw", "end_to_end", "examples", "midi", "osc", "rpc", "soundcard"})
 
 # A shared CI machine is slow at times: a deadline for one example would only measure that.
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=25, derandomize=True)
@@ -17,10 +20,12 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the end-to-end tests and moves them behind the unit tests, so that the cheap failures come first."""
+    """Marks tests by their folder and moves the end-to-end ones behind the others: cheap failures come first."""
     for item in items:
         if item.path.is_relative_to(END_TO_END):
             item.add_marker(pytest.mark.end_to_end)
+        if item.path.relative_to(HERE).parts[0] in REAL_TIME or item.get_closest_marker("end_to_end") is not None:
+            item.add_marker(pytest.mark.real_time)
     items.sort(key=lambda item: item.get_closest_marker("end_to_end") is not None)
 
 

@@ -18,6 +18,8 @@ from deepmusic.model.scheduler import StepScheduler
 from deepmusic.model.steps import StepInput, StepOutput, StepResult
 from tests.support.bundles import counting_bundle
 
+pytestmark = pytest.mark.real_time
+
 _WAIT_S = 30.0
 FloatArray = npt.NDArray[np.float32]
 

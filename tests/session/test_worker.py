@@ -28,6 +28,8 @@ from tests.session import streams
 from tests.session.streams import STEP, model, play_through, session, style
 from tests.support import bundles
 
+pytestmark = pytest.mark.real_time
+
 PATIENCE_S = 20.0
 """Only a hang takes as long."""
 

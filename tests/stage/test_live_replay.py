@@ -28,6 +28,8 @@ from tests.rpc.serving import config, serving
 from tests.session.streams import QUIET, noise
 from tests.support.bundles import remembering_bundle
 
+pytestmark = pytest.mark.real_time
+
 RATE_HZ, BLOCK_SAMPLES = 48000, 480
 N_BLOCKS = 200
 DEADLINE_SAMPLES = 4096
