@@ -212,7 +212,7 @@ async def test_an_osc_port_in_use_is_an_error_where_it_was_asked_for_and_a_note_
         with pytest.raises(PortInUse, match="--osc"):
             async with started(folder, osc=facts.osc):
                 pass
-        monkeypatch.setattr("deepmusic.app.server.DEFAULT_OSC", facts.osc)
+        monkeypatch.setattr("deepmusic.app.controls.DEFAULT_OSC", facts.osc)
         async with started(folder, osc=facts.osc) as (second, _):
             assert second.osc == ""
             assert any("OSC is not served" in note for note in second.notes)
@@ -248,7 +248,7 @@ async def test_an_http_port_in_use_is_an_error_where_it_was_asked_for_and_a_note
         with pytest.raises(PortInUse, match="--http"):
             async with started(folder, http=facts.http):
                 pass
-        monkeypatch.setattr("deepmusic.app.server.DEFAULT_HTTP", facts.http)
+        monkeypatch.setattr("deepmusic.app.controls.DEFAULT_HTTP", facts.http)
         async with started(folder, http=facts.http) as (second, _):
             assert second.http == ""
             assert any("OSCQuery is not served" in note for note in second.notes)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import numpy as np
 import pytest
 import soundfile
@@ -166,6 +167,38 @@ async def test_osc_drives_the_set_under_its_name(folder: Path, server: JackServe
         rig.say("/deepmusic/style", "a style that nobody knows")
         assert (await rig.hear("/fail"))[1] == "/deepmusic/style"
         live.end()
+
+
+async def test_a_set_is_stepped_through_and_described_beside_the_sound_card(folder: Path):
+    (folder / "friday.toml").write_text('[[cue]]\nname = "verse"\nparameters = { strength = 0.5 }\nramp_ms = 0\n')
+    beside = ("--input", "clock", "--set", str(folder / "friday.toml"), "--http", "127.0.0.1:0")
+    with playing(folder, *beside, osc="127.0.0.1:0") as live, Rig(live.ready["osc"]) as rig:
+        rig.say("/notify", 1)
+        rig.say("/deepmusic/cue", "next")
+        while (changed := await rig.hear("/deepmusic/changed"))[2] != "strength" or changed[3] == 1.0:
+            pass
+        assert changed[1:] == ("live", "strength", 0.5)
+        async with (
+            aiohttp.ClientSession() as client,
+            client.get(f"http://{live.ready['http']}/deepmusic/strength") as answer,
+        ):
+            assert (await answer.json(content_type=None))["VALUE"] == [0.5]
+        live.end()
+
+
+def test_a_set_that_cannot_be_read_ends_it_with_a_line(folder: Path):
+    style = str(folder / "style.wav")
+    run = subprocess.run(
+        [*PROGRAM, "--style", style, "--input", "clock", "--set", str(folder / "nowhere.toml")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert run.returncode != 0
+    assert "mend --set" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_a_short_set_of_the_default_bundle_has_no_late_block_beside_a_pass_through(folder: Path, server: JackServer):

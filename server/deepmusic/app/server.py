@@ -10,34 +10,22 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepmusic.app.listening import listen
+from deepmusic.app.controls import Controls
 from deepmusic.app.recorder import Recorder
 from deepmusic.app.sessions import Sessions
 from deepmusic.app.set_file import read_set
 from deepmusic.app.shelves import Bundles, Styles
-from deepmusic.config import Address, ServerConfig
+from deepmusic.config import ServerConfig
 from deepmusic.errors import BadConfig, DeepmusicError
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle, user_bundle_folder
 from deepmusic.model.scheduler import StepScheduler
-from deepmusic.stage.performer import Performer
 from deepmusic.stage.set_list import SetList
 from deepmusic.styles.library import StyleLibrary
-from deepmusic.transports.midi.port import MidiInput
-from deepmusic.transports.osc.endpoint import OscServer
 from deepmusic.transports.rpc.server import MODELS, STYLES, TRANSFER, RpcServer, TlsFiles
 from deepmusic.transports.rpc.terms import StreamLimits
-from deepmusic.transports.web.announcement import OSC, OSCQUERY, Announcement, Service
-from deepmusic.transports.web.server import HttpServer
-
-DEFAULT_OSC, DEFAULT_HTTP = ServerConfig().osc, ServerConfig().http
-"""Addresses that nobody has asked for by name."""
-
-_ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
 
 CLOSE_TIMEOUT_S = 2.0
 """Longest wait for a session's thread at the end; a step takes milliseconds."""
@@ -104,14 +92,7 @@ class Server:
             tls=tls,
             with_reflection=config.reflection,
         )
-        self._performer = Performer(self._sessions, cues, time.monotonic())
-        self._osc = OscServer(
-            self._sessions, styles, opener=self._sessions, networks=config.osc_allowed, performer=self._performer
-        )
-        self._http = HttpServer(self._osc.query)
-        self._announcement: Announcement | None = None
-        self._midi = MidiInput(self._performer, cues.midi)
-        self._notes = _notes_on_set(cues, library)
+        self._controls = Controls(self._sessions, styles, cues, config, opener=self._sessions)
 
     async def start(self) -> ServerFacts:
         """Listens, loads the default bundle, and says that it serves.
@@ -120,18 +101,14 @@ class Server:
 
         Raises:
             PortInUse: Somebody listens at the address already.
-        BadConfig: There is no such MIDI port.
+            BadConfig: There is no such MIDI port.
         """
         address = self._config.grpc_address
         port = await self._rpc.start(str(address))
         await self._rpc.serve({STYLES: True, MODELS: True})
         loaded: LoadedBundle | None = None
-        notes = list(self._notes)
-        osc = await self._start_osc(notes)
-        http = await self._start_http(notes) if osc else ""
-        await self._announce(osc, http)
-        if self._config.midi:
-            notes.append(f"listening to the MIDI port {await self._midi.start(self._config.midi)}")
+        notes: list[str] = []
+        controls = await self._controls.start(notes)
         try:
             loaded = await asyncio.to_thread(self._bundles.load_default)
             await self._rpc.serve({TRANSFER: True, "": True})
@@ -142,8 +119,8 @@ class Server:
             notes.append(f"{address} can be reached from other machines, without encryption; see --tls-certificate")
         return ServerFacts(
             grpc=str(type(address)(host=address.host, port=port)),
-            osc=osc,
-            http=http,
+            osc=controls.osc,
+            http=controls.http,
             is_encrypted=bool(self._config.tls_certificate),
             bundle=self._config.bundle,
             provider=loaded.transfer.provider if loaded else "",
@@ -153,58 +130,12 @@ class Server:
 
     async def stop(self) -> None:
         """Lets open streams finish within the grace, then ends everything."""
-        if self._announcement is not None:
-            await self._announcement.stop()
-        await self._http.stop()
-        await self._midi.stop()
-        await self._osc.stop()
+        await self._controls.stop()
         await self._rpc.stop(self._config.grace_s)
         await asyncio.to_thread(self._sessions.close, CLOSE_TIMEOUT_S)
         await asyncio.to_thread(self._scheduler.stop)
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.stop)
-
-    async def _start_osc(self, notes: list[str]) -> str:
-        """Listens for OSC; the address, empty where there is none."""
-        address = self._config.osc_address
-        if address is None:
-            return ""
-        is_asked_for = self._config.osc != DEFAULT_OSC
-        served = await listen(self._osc.start, address, is_asked_for=is_asked_for, what="OSC", notes=notes)
-        if served and not address.is_loopback:
-            heard = ", ".join(self._config.osc_networks) or "no network; see --osc-network"
-            notes.append(f"OSC at {address} is heard from this machine and from {heard}, without a password")
-        return served
-
-    async def _start_http(self, notes: list[str]) -> str:
-        """Serves HTTP beside OSC; the address, empty where there is none."""
-        address, osc = self._config.http_address, self._config.osc_address
-        if address is None or osc is None:
-            return ""
-        if osc.host not in (address.host, *_ANYWHERE):
-            self._osc.query.osc_ip = osc.host
-        is_asked_for = self._config.http != DEFAULT_HTTP
-        served = await listen(self._http.start, address, is_asked_for=is_asked_for, what="OSCQuery", notes=notes)
-        if served and not address.is_loopback:
-            notes.append(f"HTTP at {address} answers those whom OSC hears (--osc-network), without encryption")
-        return served
-
-    async def _announce(self, osc: str, http: str) -> None:
-        if not self._config.announce:
-            return
-        kinds = ((OSC, osc), (OSCQUERY, http))
-        found = [(kind, Address.parse(text, field="announce")) for kind, text in kinds if text]
-        port = found[0][1].port if found else 0
-        self._announcement = Announcement(f"deepmusic {socket.gethostname()} {port}")
-        await self._announcement.start([Service(kind=kind, host=at.host, port=at.port) for kind, at in found])
-
-
-def _notes_on_set(cues: SetList, library: StyleLibrary) -> tuple[str, ...]:
-    known = {entry.name for entry in library.entries()}
-    missing = [name for name in cues.style_names if name not in known]
-    if not missing:
-        return ()
-    return (f"the set names styles that are not in the library: {', '.join(missing)}; deepmusic styles add NAME FILE",)
 
 
 def _tls_files(config: ServerConfig) -> TlsFiles | None:

@@ -21,6 +21,7 @@ from deepmusic.cli.stopping import stop_on_signals
 from deepmusic.errors import RequestError
 
 if TYPE_CHECKING:
+    from deepmusic.app.controls import ControlAddresses
     from deepmusic.app.live import LiveRig, LiveStatus
     from deepmusic.app.live_stream import LiveStream, OnAudio
     from deepmusic.cli.live_view import Show
@@ -65,6 +66,11 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--osc-network", metavar="NETWORK", action="append", default=[], help="network that may send OSC; repeatable"
     )
+    parser.add_argument(
+        "--http", metavar="HOST:PORT", help="address of HTTP, which serves OSCQuery, or off (default 127.0.0.1:8080)"
+    )
+    parser.add_argument("--set", metavar="FILE", help="TOML file with the cues of an evening")
+    parser.add_argument("--midi", metavar="NAME", help="MIDI port (a part of its name) with a clock or a foot switch")
     parser.add_argument("--styles", metavar="FOLDER", type=Path, help="folder of the styles")
     parser.add_argument("--seconds", metavar="S", type=float, help="end after so long")
     parser.add_argument("--json", action="store_true", help="print one JSON line when it runs and one when it ends")
@@ -115,21 +121,25 @@ def _list(*, as_json: bool) -> int:
 
 
 async def _play(args: argparse.Namespace) -> None:
+    from deepmusic.app.controls import Controls
     from deepmusic.app.live import DEFAULT_CUSHION_S, LiveRig
-    from deepmusic.app.live_osc import LiveOsc
     from deepmusic.app.live_stream import LocalStream, StreamWish
     from deepmusic.app.remote_stream import RemoteStream
     from deepmusic.app.rig_profile import RigProfile
+    from deepmusic.app.set_file import read_set
     from deepmusic.cli.live_view import live_view
     from deepmusic.config import ServerConfig
     from deepmusic.model.catalog import DEFAULT_BUNDLE
     from deepmusic.session.config import Setting
+    from deepmusic.stage.set_list import SetList
     from deepmusic.transports.soundcard.device import DeviceWish
 
+    given = {"osc": args.osc, "http": args.http, "midi": args.midi}
     config = ServerConfig().changed(
         {"osc_networks": args.osc_network}
-        | ({} if args.osc is None else {"osc": "" if args.osc == "off" else args.osc})
+        | {name: "" if value == "off" else value for name, value in given.items() if value is not None}
     )
+    cues = SetList() if args.set is None else read_set(Path(args.set))
     wish = DeviceWish(
         input=args.input,
         output=args.output,
@@ -161,20 +171,22 @@ async def _play(args: argparse.Namespace) -> None:
         cushion_s = profile.cushion_s
     rig = await asyncio.to_thread(LiveRig, wish, make_stream, cushion_s=cushion_s)
     go_first()
-    osc = LiveOsc(rig.stream, rig.stream.styles, config)
+    controls = Controls(rig.stream, rig.stream.styles, cues, config)
     stopping = asyncio.Event()
     stop_on_signals(stopping)
     try:
         await rig.start()
-        osc_address = await osc.start()
-        doubt = "" if profile is None else profile.doubt(rig.stream.facts.bundle_digest)
-        for note in (*rig.stream.notes, *osc.notes, *filter(None, [doubt])):
+        notes = list(rig.stream.notes)
+        if profile is not None and (doubt := profile.doubt(rig.stream.facts.bundle_digest)):
+            notes.append(doubt)
+        addresses = await controls.start(notes)
+        for note in notes:
             print(f"note: {note}", file=sys.stderr)
-        _report(rig, osc_address, as_json=args.json)
-        with live_view(osc_address) as show:
+        _report(rig, addresses, as_json=args.json)
+        with live_view(addresses.osc) as show:
             await _watch(rig, show, stopping, args.seconds)
     finally:
-        await osc.stop()
+        await controls.stop()
         await rig.stop()
     _sum_up(rig.status(), as_json=args.json)
 
@@ -188,7 +200,7 @@ async def _watch(rig: LiveRig, show: Show, stopping: asyncio.Event, seconds: flo
             await asyncio.wait_for(stopping.wait(), LOOK_S)
 
 
-def _report(rig: LiveRig, osc: str, *, as_json: bool) -> None:
+def _report(rig: LiveRig, addresses: ControlAddresses, *, as_json: bool) -> None:
     status = rig.status()
     device, latency, facts = status.device, status.latency, rig.stream.facts
     milliseconds = 1000.0 * latency.total / device.sample_rate_hz
@@ -196,7 +208,8 @@ def _report(rig: LiveRig, osc: str, *, as_json: bool) -> None:
         f"{device.name}: {device.n_channels} channels at {device.sample_rate_hz} Hz, latency {milliseconds:.1f} ms "
         f"(device {latency.device_input} + stream {latency.stream} + cushion {latency.cushion} + device "
         f"{latency.device_output} samples); bundle {facts.bundle} ({facts.precision} on {facts.provider})"
-        + (f"; OSC at {osc}" if osc else ""),
+        + (f"; OSC at {addresses.osc}" if addresses.osc else "")
+        + (f", described at http://{addresses.http}/" if addresses.http else ""),
         file=sys.stderr,
     )
     if as_json:
@@ -205,7 +218,8 @@ def _report(rig: LiveRig, osc: str, *, as_json: bool) -> None:
             "device": asdict(device),
             "latency_samples": asdict(latency),
             "bundle": facts.bundle,
-            "osc": osc,
+            "osc": addresses.osc,
+            "http": addresses.http,
         }
         print(json.dumps(line), flush=True)
 
