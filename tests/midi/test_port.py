@@ -85,6 +85,24 @@ async def test_a_foot_switch_and_a_clock_are_heard_through_a_real_port(pedal: An
     await midi.stop()
 
 
+async def test_a_foot_switch_that_was_pulled_out_is_heard_again(pedal: Any, caplog: pytest.LogCaptureFixture):
+    streams = Streams()
+    performer = Performer(streams, parse_set(CUES), time.monotonic())
+    midi = MidiInput(performer, MidiMap())
+    await midi.start("pedal")
+    pedal.close_port()
+    await until(lambda: "has gone" in caplog.text)
+    again = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, name="pedal")
+    again.open_virtual_port("out")
+    await until(lambda: "is there again" in caplog.text)
+    again.send_message([0xB0, 64, 127])
+    await until(lambda: streams.stream.offered)
+    assert performer.cues.number == 1
+    await midi.stop()
+    again.close_port()
+    again.delete()
+
+
 async def test_a_port_that_is_not_there_is_said_with_those_that_are(pedal: Any):
     midi = MidiInput(Performer(Streams(), parse_set(CUES), 0.0), MidiMap())
     with pytest.raises(BadConfig, match="'kazoo' in its name, there are: pedal:out"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import logging
 import os
 import time
 from collections import deque
@@ -17,12 +18,18 @@ from deepmusic.stage.set_list import MidiMap
 from deepmusic.transports.midi.driver_time import DriverTime
 from deepmusic.transports.midi.pedalboard import Pedalboard
 
+_log = logging.getLogger(__name__)
+
 MAX_WAITING_MESSAGES = 1024
 """Messages that wait for the loop: a second of what a cable carries. One more is dropped."""
 
 
+LOOK_S = 1.0
+"""Between two looks whether the port is still there, or there again."""
+
+
 class MidiInput:
-    """Listens to one port. All methods are [loop], its making too.
+    """Listens to one port, and finds it again when it was gone. All methods are [loop], its making too.
 
     Args:
         performer: Has the beat and the set.
@@ -35,7 +42,8 @@ class MidiInput:
         self._driver_time = DriverTime()
         self._waiting: deque[tuple[bytes, float]] = deque()  # bounded by MAX_WAITING_MESSAGES
         self._port: Any = None
-        self._running: asyncio.Task[None] | None = None
+        self._is_stopping = asyncio.Event()
+        self._running: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self, name: str) -> str:
         """Listens.
@@ -50,17 +58,39 @@ class MidiInput:
             BadConfig: No port is named so, or python-rtmidi is not installed.
         """
         self._port, found = await asyncio.to_thread(_open, name, self._heard)
-        self._running = self._loop.create_task(self._pedalboard.run(), name="deepmusic-midi")
+        playing = self._loop.create_task(self._pedalboard.run(), name="deepmusic-midi")
+        watching = self._loop.create_task(self._watch(name, found), name="deepmusic-midi-watch")
+        self._running = (playing, watching)
         return found
 
     async def stop(self) -> None:
         """Ends it; what waits is dropped."""
+        self._is_stopping.set()
+        if self._running:
+            playing, watching = self._running
+            await asyncio.gather(watching, return_exceptions=True)  # by itself: a port that it just opens is closed too
+            await self._let_go()
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+
+    async def _watch(self, name: str, found: str) -> None:
+        """Lets a port go that has vanished, and opens the next one of the name."""
+        while not self._is_stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_stopping.wait(), LOOK_S)
+            if self._port is None:
+                with contextlib.suppress(BadConfig):
+                    self._driver_time = DriverTime()
+                    self._port, found = await asyncio.to_thread(_open, name, self._heard)
+                    _log.warning("the MIDI port %s is there again", found)
+            elif not await asyncio.to_thread(_is_there, self._port, found):
+                _log.warning("the MIDI port %s has gone; it is taken again when it comes back", found)
+                await self._let_go()
+
+    async def _let_go(self) -> None:
         if self._port is not None:
             port, self._port = self._port, None
             await asyncio.to_thread(_close, port)
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
 
     def _heard(self, message: tuple[list[int], float], _: object) -> None:
         """[rtmidi's thread] A message has come."""
@@ -103,6 +133,13 @@ def _open(name: str, heard: Callable[[tuple[list[int], float], object], None]) -
     raise BadConfig(
         f"expected a MIDI port with {name[:64]!r} in its name, there are: {listed}; mend --midi", field="midi"
     )
+
+
+def _is_there(port: Any, name: str) -> bool:
+    try:
+        return name in port.get_ports()
+    except Exception:  # rtmidi has no common class of errors; whatever it is, nothing comes from there
+        return False
 
 
 def _close(port: Any) -> None:
