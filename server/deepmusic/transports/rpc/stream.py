@@ -32,6 +32,7 @@ from deepmusic.transports.rpc.credit import LiveCredit
 from deepmusic.transports.rpc.outbox import Outbox
 from deepmusic.transports.rpc.ports import Emitted, RunningSession
 from deepmusic.transports.rpc.terms import StreamTerms
+from deepmusic.transports.rpc.wait_limit import WaitLimit
 from deepmusic.transports.wire.messages import (
     AudioMessage,
     EventKind,
@@ -66,6 +67,7 @@ class Requests:
     def __init__(self, messages: AsyncIterator[StreamRequest], idle_s: float) -> None:
         self._messages = messages
         self._idle_s = idle_s
+        self._limit = WaitLimit(idle_s)
 
     async def next(self) -> StreamRequest:
         """The next message.
@@ -76,7 +78,7 @@ class Requests:
             RequestError: It is malformed.
         """
         try:
-            async with asyncio.timeout(self._idle_s):
+            with self._limit:
                 return await anext(self._messages)
         except TimeoutError:
             raise IdleTimeout(
@@ -86,6 +88,10 @@ class Requests:
             raise StreamCancelled(
                 "expected finish before the stream's end, got none; the stream is abandoned"
             ) from None
+
+    def close(self) -> None:
+        """Nobody asks for messages any more."""
+        self._limit.close()
 
 
 class TransferStream:
@@ -111,6 +117,7 @@ class TransferStream:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(terms.max_unread_samples)
+        self._unread_limit = WaitLimit(terms.unread_limit_s)
         self._has_room = asyncio.Event()
         self._unanswered_samples = 0
         self._unanswered_blocks = 0
@@ -136,6 +143,7 @@ class TransferStream:
             raise _first_of(group) from None
         finally:
             self._is_over = True
+            self._unread_limit.close()
             session.close()
 
     def announce(self, event: StreamEvent) -> None:
@@ -252,7 +260,7 @@ class TransferStream:
                 assert self._failure is not None
                 raise self._failure
             try:
-                async with asyncio.timeout(self._terms.unread_limit_s):
+                with self._unread_limit:
                     await self._write(response)
             except TimeoutError:
                 raise SlowConsumer(

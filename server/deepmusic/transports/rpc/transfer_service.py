@@ -64,6 +64,12 @@ class TransferService(transfer_service_pb2_grpc.TransferServiceServicer):
         if self._is_going:
             raise ShuttingDown("the server stops and takes no new streams; try another, or this one later")
         requests = Requests(_read(request_iterator), self._limits.idle_s)
+        try:
+            await self._serve(requests, context)
+        finally:
+            requests.close()
+
+    async def _serve(self, requests: Requests, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         config = await requests.next()
         if not isinstance(config, StreamConfig):
             raise ConfigRequired("expected a config as the first message, got something else; send the config first")
