@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepmusic.audio import Audio, Spectra
+from deepmusic.dsp.gains import channel_power
 from deepmusic.dsp.windows import StftGeometry, analysis_window, bin_frequencies_hz
 
 LOUDNESS_OFFSET_DB = -0.691
@@ -68,7 +69,7 @@ class KWeighting:
         weight[1:-1] *= 2.0  # a bin stands for its negative frequency too
         window_energy = np.square(analysis_window(geometry), dtype=np.float64).sum()
         weight /= geometry.n_fft * window_energy
-        self._weight = np.repeat(weight.astype(np.float32), 2)  # for the real and for the imaginary part
+        self._weight = weight.astype(np.float32)
 
     def frame_loudness_power(self, spectra: Spectra) -> npt.NDArray[np.float32]:
         """Mean square of the K-weighted frame, summed over channels as BS.1770-4 does (all channels with weight 1).
@@ -79,8 +80,11 @@ class KWeighting:
         Returns:
             float32 ``(frames,)``; 0.5 for a full-scale sine at 1 kHz in one channel, within 0.7 dB.
         """
-        parts = spectra.view(np.float32)
-        return np.einsum("cfp,cfp,p->f", parts, parts, self._weight, optimize=False)
+        return self.loudness_of_power(channel_power(spectra))
+
+    def loudness_of_power(self, power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """``frame_loudness_power`` where the power of the bins is known: ``channel_power``, ``(frames, bins)``."""
+        return np.einsum("fb,b->f", power, self._weight, optimize=False)
 
 
 def integrated_loudness_lufs(audio: Audio, sample_rate_hz: int) -> float:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deepmusic.audio import Audio, Spectra
-from deepmusic.dsp.excitation import CONTENT, EXCITATIONS, NOISE
-from deepmusic.dsp.gains import BandAnalysis, BandLayout, GainField, GainMixer
+from deepmusic.dsp.excitation import CONTENT, EXCITATIONS
+from deepmusic.dsp.gains import BandAnalysis, BandLayout, GainField, GainMixer, channel_power
 from deepmusic.dsp.levels import KWeighting, LoudnessMatch
 from deepmusic.dsp.stft import SynthesisStft
 from deepmusic.dsp.windows import STEP_FRAMES, StftGeometry, bin_frequencies_hz
@@ -49,6 +49,8 @@ class Heard(NamedTuple):
 
     spectra: Spectra
     """complex64 ``(excitations, channels, frames, bins)``."""
+    power: npt.NDArray[np.float32]
+    """``(3, frames, bins)``: ``channel_power`` of content, odd and even."""
     loudness_power: npt.NDArray[np.float32]
     """``(frames,)``: K-weighted power of the content."""
 
@@ -91,7 +93,7 @@ class Lane:
 
     def hear(self, heard: Heard) -> None:
         """Puts on the model's way what it hears of a step: band magnitudes of content, odd and even."""
-        magnitudes = self._tools.analysis.band_magnitudes(heard.spectra[:NOISE])
+        magnitudes = self._tools.analysis.magnitudes_of_power(heard.power, heard.spectra.shape[1])
         self.line.hear(np.ascontiguousarray(magnitudes.transpose(1, 0, 2)))
 
     def request(self, is_frozen: bool) -> LaneRequest:
@@ -158,15 +160,10 @@ class Lane:
         self, wet: Spectra, heard: Heard, strength: Audio, share: npt.NDArray[np.float32] | None, *, is_frozen: bool
     ) -> None:
         """Brings the wet to the content's loudness, in place; of a styled band, the band alone: the rest is dry."""
-        if share is None:
-            powers = heard.loudness_power, self._weighting.frame_loudness_power(wet)
-        else:
-            root = np.sqrt(share)
-            content, styled = (
-                self._weighting.frame_loudness_power(spectra * root) for spectra in (heard.spectra[CONTENT], wet)
-            )
-            powers = content, styled
-        match = self._loudness.process(*powers, strength, hold=is_frozen)
+        content, styled = heard.loudness_power, channel_power(wet)
+        if share is not None:
+            content, styled = self._weighting.loudness_of_power(heard.power[CONTENT] * share), styled * share
+        match = self._loudness.process(content, self._weighting.loudness_of_power(styled), strength, hold=is_frozen)
         if (match != 1.0).any():
             wet *= match[:, np.newaxis] if share is None else np.power(match[:, np.newaxis], share)
 

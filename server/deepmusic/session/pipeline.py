@@ -25,7 +25,8 @@ import numpy as np
 from deepmusic.audio import Audio
 from deepmusic.dsp.crossfade import FadeLaw, crossfade
 from deepmusic.dsp.delay import DelayLine
-from deepmusic.dsp.excitation import CONTENT, ExcitationBank
+from deepmusic.dsp.excitation import CONTENT, NOISE, ExcitationBank
+from deepmusic.dsp.gains import channel_power
 from deepmusic.dsp.levels import TruePeakCeiling
 from deepmusic.dsp.windows import STEP_FRAMES, StftGeometry, stream_latency_samples
 from deepmusic.model.style_vector import StyleVector
@@ -145,7 +146,8 @@ class Pipeline:
         gain = self._controls.gain("input_gain_db", first_in, self.step_samples)
         content = step if isinstance(gain, float) and gain == 1.0 else _amplified(step, gain)
         spectra = self._bank.process(content, out=self._content.room())
-        self._content.push(Heard(spectra, self._weighting.frame_loudness_power(spectra[CONTENT])))
+        power = channel_power(spectra[:NOISE])
+        self._content.push(Heard(spectra, power, self._weighting.loudness_of_power(power[CONTENT])))
         for lane in self._lanes:
             lane.hear(self._content.ago(self._steps_to_gains(lane.model)))
         self._step = _PreparedStep(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from deepmusic.audio import Spectra
-from deepmusic.dsp.excitation import EXCITATIONS
+from deepmusic.dsp.excitation import EXCITATIONS, NOISE
 from deepmusic.dsp.windows import STEP_FRAMES, StftGeometry
 from deepmusic.session.lane import Heard
 
@@ -13,7 +13,7 @@ from deepmusic.session.lane import Heard
 class WaitingContent:
     """The steps of content that were heard last; before the first one is silence.
 
-    A step of stereo at 48 kHz is 262 kB, so a bundle of 1.2 s keeps 15 MB a stream.
+    A step of stereo at 48 kHz is 311 kB, so a bundle of 1.2 s keeps 18 MB a stream.
 
     Args:
         n_steps: Steps that the oldest one is back.
@@ -25,7 +25,8 @@ class WaitingContent:
         shape = (len(EXCITATIONS), n_channels, STEP_FRAMES, geometry.n_bins)
         self._rooms = [np.empty(shape, np.complex64) for _ in range(n_steps + 1)]
         self._steps: list[Heard | None] = [None] * (n_steps + 1)
-        self._silence = Heard(np.zeros(shape, np.complex64), np.zeros(STEP_FRAMES, np.float32))
+        no_power = np.zeros((NOISE, STEP_FRAMES, geometry.n_bins), np.float32)
+        self._silence = Heard(np.zeros(shape, np.complex64), no_power, np.zeros(STEP_FRAMES, np.float32))
         self._at = 0  # where the next step goes
 
     def room(self) -> Spectra:
