@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TRAINING_SIDE = ("torch", "onnx", "onnxscript", "scipy", "librosa", "mido", "matplotlib", "pytest")
+TRAINING_SIDE = ("torch", "onnx", "onnxscript", "librosa", "mido", "matplotlib", "pytest")
 SAMPLE_RATE_HZ = 44100
 CONTENT_SAMPLES = 66_150
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import deepmusic
 
-REFUSED = ("torch", "torchaudio", "librosa", "scipy", "onnx", "deepmusic_export")
+REFUSED = ("torch", "torchaudio", "librosa", "onnx", "deepmusic_export")
 REFUSAL = "import pathlib; pathlib.Path({witness!r}).touch()\nraise ImportError('the runtime must not import {name}')\n"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, cast  # numpy's stubs know only float64 transforms; float32 in gives complex64 out
 
 import numpy as np
+import scipy.fft
 from numpy.lib.stride_tricks import as_strided
 
 from deepmusic.audio import Audio, Spectra
@@ -17,8 +18,12 @@ from deepmusic.dsp.windows import StftGeometry, analysis_window, synthesis_windo
 
 _FRAMES_A_TURN = 4
 _ROWS_A_BATCH = 16
-# Transforms a call of numpy.fft. Measured, n_fft 2048 float32: 6.5 us a row at 16 rows; beyond 32 rows the working set
-# leaves the cache and a row costs 22 us.
+# Transforms a call. Measured, n_fft 2048 float32, 16 rows: 2.1 us a row by the rfft of scipy, which turns some at once,
+# 3.6 by numpy's; 2.3 by either's irfft, and numpy's has an `out`. Beyond 32 rows the working set leaves the cache.
+_fft: Any = scipy.fft
+_FAINT = np.float32(1e-25)
+# Added to samples and taken away again: those below 1e-32 (-640 dBFS) become 0, those above 2e-18 stay as they are.
+# Transforms of denormal numbers take up to twice the time.
 
 
 class AnalysisStft:
@@ -69,7 +74,9 @@ class AnalysisStft:
         n_new = samples.shape[1]
         k = n_new // hop
         history = self._history
-        history[:, self._n_past : self._n_past + n_new] = samples
+        fresh = history[:, self._n_past : self._n_past + n_new]
+        np.add(samples, _FAINT, out=fresh)
+        fresh -= _FAINT
         stride_channel, stride_sample = history.strides
         frames = as_strided(
             history,
@@ -81,7 +88,7 @@ class AnalysisStft:
             high = min(low + self._rows, self._n_channels)
             windowed = self._windowed[: high - low, :k]
             np.multiply(frames[low:high], self._window, out=windowed)
-            np.fft.rfft(windowed, out=cast(Any, out[low:high]))
+            out[low:high] = _fft.rfft(windowed, overwrite_x=True)
         history[:, : self._n_past] = history[:, n_new : n_new + self._n_past]
 
 
