@@ -8,12 +8,13 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
 
 from deepmusic.errors import BadConfig, DeepmusicError, InferenceFailed, NoCapacity, ShuttingDown
+from deepmusic.model.arrays import FloatArray
 from deepmusic.model.steps import OnDone, StepInput, StepModel, StepOutput, StepResult
 
 #: A stream has one step under way, two while it changes styles; more waiting than this is a fault somewhere.
@@ -80,7 +81,8 @@ class StepScheduler:
         self._condition = threading.Condition()
         self._waiting: list[tuple[float, int, _Job]] = []
         self._is_stopping = False
-        self._stats = SchedulerStats()
+        self._counts = {field.name: 0 for field in fields(SchedulerStats) if field.name not in ("model_s", "n_waiting")}
+        self._model_s = 0.0
         self._threads = [
             threading.Thread(target=self._work, name=f"deepmusic-step-{i}", daemon=True) for i in range(n_threads)
         ]
@@ -106,17 +108,17 @@ class StepScheduler:
             if self._is_stopping:
                 raise ShuttingDown("the scheduler was stopped; no step is taken any more")
             if len(self._waiting) >= self._max_waiting:
-                self._stats = replace(self._stats, n_refused=self._stats.n_refused + 1)
+                self._counts["n_refused"] += 1
                 raise NoCapacity(f"{self._max_waiting} model steps wait already; open fewer streams", retry_after_s=1.0)
             # The count of steps breaks ties: first come, first served.
-            heapq.heappush(self._waiting, (job.deadline_s, self._stats.n_submitted, job))
-            self._stats = replace(self._stats, n_submitted=self._stats.n_submitted + 1)
+            heapq.heappush(self._waiting, (job.deadline_s, self._counts["n_submitted"], job))
+            self._counts["n_submitted"] += 1
             self._condition.notify()
 
     def stats(self) -> SchedulerStats:
         """[any] The counters as of now."""
         with self._condition:
-            return replace(self._stats, n_waiting=len(self._waiting))
+            return SchedulerStats(**self._counts, model_s=self._model_s, n_waiting=len(self._waiting))
 
     def stop(self) -> None:
         """[any but on_done] Lets running steps end, answers waiting ones with `ShuttingDown`, and joins the threads."""
@@ -161,16 +163,13 @@ class StepScheduler:
         done = [isinstance(result, StepOutput) for result in results]
         n_late = sum(is_done and now_s > job.deadline_s for job, is_done in zip(jobs, done, strict=True))
         with self._condition:
-            stats = self._stats
-            self._stats = replace(
-                stats,
-                n_done=stats.n_done + sum(done),
-                n_failed=stats.n_failed + len(jobs) - sum(done),
-                n_late=stats.n_late + n_late,
-                n_calls=stats.n_calls + n_calls,
-                largest_batch=max(stats.largest_batch, len(jobs) if n_calls else 0),
-                model_s=stats.model_s + model_s,
-            )
+            counts = self._counts
+            counts["n_done"] += sum(done)
+            counts["n_failed"] += len(jobs) - sum(done)
+            counts["n_late"] += n_late
+            counts["n_calls"] += n_calls
+            counts["largest_batch"] = max(counts["largest_batch"], len(jobs) if n_calls else 0)
+            self._model_s += model_s
         for job, result in zip(jobs, results, strict=True):
             try:
                 job.on_done(result)
@@ -192,10 +191,10 @@ def _run_call(jobs: list[_Job]) -> list[StepResult] | DeepmusicError:
     steps = [job.step for job in jobs]
     try:
         gain_db, state = jobs[0].model.step(
-            np.stack([step.bands for step in steps]),
-            np.stack([step.style for step in steps]),
+            _stacked([step.bands for step in steps]),
+            _stacked([step.style for step in steps]),
             np.array([[step.freeze] for step in steps], np.float32),
-            np.stack([step.state for step in steps]),
+            _stacked([step.state for step in steps]),
         )
     except DeepmusicError as error:
         return error
@@ -203,3 +202,8 @@ def _run_call(jobs: list[_Job]) -> list[StepResult] | DeepmusicError:
         _log.exception("a model step raised something unforeseen")
         return InferenceFailed("a model step failed; the server's log has the cause")
     return [StepOutput(gain_db=gain_db[i], state=state[i]) for i in range(len(jobs))]
+
+
+def _stacked(arrays: list[FloatArray]) -> FloatArray:
+    """The arrays behind each other; one alone, as it always is on a CPU, without a copy: a state has 240 kB."""
+    return arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)
