@@ -63,7 +63,7 @@ class LoudnessMatch:
         self._rate = 1.0 - float(np.exp(-1.0 / (time_constant_s * geometry.frames_per_s)))
         self._gate = 10.0 ** (gate_dbfs / 10.0)
         self._largest_ratio = 10.0 ** (max_gain_db / 10.0)
-        self._recent = np.zeros(round(MOMENTARY_S * geometry.frames_per_s))
+        self._recent = [0.0] * round(MOMENTARY_S * geometry.frames_per_s)
         """Power of the last heard frames of the content; a ring."""
         self._n_heard = 0
         self._content = self._wet = 0.0
@@ -97,14 +97,14 @@ class LoudnessMatch:
 
     def reset(self) -> None:
         """As if nothing had been heard."""
-        self._recent.fill(0.0)
+        self._recent[:] = [0.0] * len(self._recent)
         self._n_heard, self._gain_db = 0, 0.0
         self._content = self._wet = 0.0
 
     def _hear(self, content: float, wet: float) -> None:
         self._recent[self._n_heard % len(self._recent)] = content
         self._n_heard += 1
-        momentary = float(self._recent.sum()) / min(self._n_heard, len(self._recent))
+        momentary = sum(self._recent) / min(self._n_heard, len(self._recent))
         if momentary < self._content:
             self._wet *= momentary / self._content
             self._content = momentary

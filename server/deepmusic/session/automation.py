@@ -88,6 +88,8 @@ class Automation:
 
     def steady_value(self, first: int, count: int) -> float | None:
         """The value, where it is one and the same from ``first`` to ``first + count - 1``; else ``None``."""
+        if not self._moves:
+            return self._value
         index = bisect_right(self._moves, first, key=_start)
         if index < len(self._moves) and self._moves[index].start < first + count:
             return None
@@ -112,6 +114,8 @@ class Automation:
 
     def forget(self, before: int) -> None:
         """Drops moves that no position from ``before`` on can see."""
+        if not self._moves:
+            return
         n_past = bisect_right(self._moves, before, key=_start)
         if not n_past:
             return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
 
 import numpy as np
 
@@ -116,14 +118,16 @@ class Controls:
         Returns:
             One number where nothing moves, else float32 ``(count,)``; exactly 0 where the delayed input is due.
         """
+        steady = [self._tracks[name].steady_value(first, count) for name in ("mix", "bypass", "panic", "strength")]
+        if None not in steady:
+            mix, bypass, panic, strength = cast("list[float]", steady)
+            return mix * (1.0 - bypass) * (1.0 - panic) * min(strength / FADE_BELOW_STRENGTH, 1.0)
         factors = (
             self._values("mix", first, count),
             1.0 - self._values("bypass", first, count),
             1.0 - self._values("panic", first, count),
             np.minimum(self._values("strength", first, count) / FADE_BELOW_STRENGTH, 1.0),
         )
-        if all(factor.size == 1 for factor in factors):
-            return float(np.prod(factors))
         weight = np.ones(count, np.float32)
         for factor in factors:
             weight *= factor
@@ -131,13 +135,14 @@ class Controls:
 
     def shape(self, positions: tuple[int, ...]) -> StyleShape:
         """Strength and the styled band at the middles of a step's frames."""
+        first, count = positions[0], positions[-1] - positions[0] + 1
+        steady = [self._tracks[name].steady_value(first, count) for name in ("strength", "low_hz", "high_hz")]
+        if None not in steady:
+            return _steady_shape(*cast("list[float]", steady), len(positions))
         low = np.array([self._tracks["low_hz"].at(p) for p in positions], np.float32)
         high = np.array([self._tracks["high_hz"].at(p) for p in positions], np.float32)
-        return StyleShape(
-            strength=np.array([self._tracks["strength"].at(p) for p in positions], np.float32),
-            low_hz=low if (low > LOWEST_HZ).any() else None,
-            high_hz=high if (high < HIGHEST_HZ).any() else None,
-        )
+        strength = np.array([self._tracks["strength"].at(p) for p in positions], np.float32)
+        return _style_shape(strength, low, high)
 
     def forget(self, before: int) -> None:
         """Drops what no position from ``before`` on can see."""
@@ -149,6 +154,22 @@ class Controls:
         track = self._tracks[name]
         value = track.steady_value(first, count)
         return track.over(first, count) if value is None else np.array([value], np.float32)
+
+
+def _style_shape(strength: Audio, low_hz: Audio, high_hz: Audio) -> StyleShape:
+    return StyleShape(
+        strength=strength,
+        low_hz=low_hz if (low_hz > LOWEST_HZ).any() else None,
+        high_hz=high_hz if (high_hz < HIGHEST_HZ).any() else None,
+    )
+
+
+@lru_cache(maxsize=64)
+def _steady_shape(strength: float, low_hz: float, high_hz: float, n_frames: int) -> StyleShape:
+    """The shape where nothing moves, which is nearly always: made once and shared, so nobody may write into it."""
+    values = np.repeat(np.array([[strength], [low_hz], [high_hz]], np.float32), n_frames, axis=1)
+    values.flags.writeable = False
+    return _style_shape(*values)
 
 
 def _notice(kind: NoticeKind, message: str, now: int, control: Control) -> Notice:
