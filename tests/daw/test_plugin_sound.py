@@ -26,7 +26,7 @@ def check_delayed(played: np.ndarray, expected: np.ndarray, latency_samples: int
     np.testing.assert_allclose(played[:, latency_samples:], expected[:, :n_samples], atol=SAME)
 
 
-@pytest.mark.parametrize("rate_hz", [44100, 48000, 96000])
+@pytest.mark.parametrize("rate_hz", [44100, 48000, 96000, 176400, 192000])
 @pytest.mark.parametrize("n_channels", [1, 2])
 def test_a_render_is_the_engine_s_own_sample_for_sample_at_any_block_size(
     stage: Stage, server: str, rate_hz: int, n_channels: int
@@ -39,6 +39,11 @@ def test_a_render_is_the_engine_s_own_sample_for_sample_at_any_block_size(
         heard = plugin.process(audio, rate_hz, buffer_size=block_samples)
         assert heard.shape == audio.shape
         np.testing.assert_allclose(heard, expected, atol=SAME, err_msg=f"{block_samples} samples")
+
+
+def test_a_rate_that_the_server_does_not_play_gives_the_input_bit_for_bit(stage: Stage, server: str):
+    audio = noise(32000)
+    np.testing.assert_array_equal(stage.plugin(server).process(audio, 32000, buffer_size=BLOCK_SAMPLES), audio)
 
 
 def test_parameters_do_what_they_say(stage: Stage, server: str):
