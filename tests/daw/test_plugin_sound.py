@@ -46,6 +46,15 @@ def test_a_rate_that_the_server_does_not_play_gives_the_input_bit_for_bit(stage:
     np.testing.assert_array_equal(stage.plugin(server).process(audio, 32000, buffer_size=BLOCK_SAMPLES), audio)
 
 
+def test_reset_at_start_changes_nothing_in_a_host_without_a_play_head(stage: Stage, server: str):
+    audio = noise(48000)
+    plugin = stage.plugin(server)
+    assert not plugin.reset_at_start
+    plugin.reset_at_start = True
+    heard = plugin.process(audio, 48000, buffer_size=BLOCK_SAMPLES)
+    np.testing.assert_allclose(heard, stage.engine(audio, 48000), atol=SAME)
+
+
 def test_parameters_do_what_they_say(stage: Stage, server: str):
     audio = noise(48000)
     plugin = stage.plugin(server)

@@ -18,7 +18,11 @@ PROGRAMS = [
     "bridge_test",
     "bridge_test_tsan",
     "bridge_test_asan",
+    "jump_test",
+    "jump_test_tsan",
+    "jump_test_asan",
     "callback_test",
+    "processor_test",
 ]
 """A list and not a search: a program that was not built is to fail."""
 

@@ -37,7 +37,7 @@ Editor::Editor(Processor& processor)
     : AudioProcessorEditor(processor), processor_(processor), pad_(processor.parameters()) {
   for (juce::Component* const part : std::initializer_list<juce::Component*>{
            &server_, &deadline_, &browse_, &learn_, &other_, &state_, &facts_, &strength_, &mix_, &strength_label_, &mix_label_,
-           &pad_}) {
+           &pad_, &resets_}) {
     addAndMakeVisible(part);
   }
   server_.setText(utf8(processor_.project().settings.server), false);
@@ -71,6 +71,9 @@ Editor::Editor(Processor& processor)
   };
   strength_attachment_ = attach(strength_, strength_label_, "strength", "Strength");
   mix_attachment_ = attach(mix_, mix_label_, "mix", "Mix");
+  resets_.setTooltip("Begin a stream anew where the host starts to play or jumps, so that each pass sounds alike");
+  resets_attachment_ =
+      std::make_unique<juce::ButtonParameterAttachment>(*processor_.parameters().resets_at_start(), resets_, nullptr);
   facts_.setJustificationType(juce::Justification::topLeft);
   facts_.setFont(juce::Font(12.5f));
   processor_.bridge().browse();
@@ -171,7 +174,8 @@ juce::String Editor::counters_text() const {
        << juce::String(counters.inference_us.load() / 1000.0, 1) << " ms, queued "
        << juce::String(counters.queue_us.load() / 1000.0, 1) << " ms\n"
        << "ran dry " << count(counters.dry_outs) << ", late at the server " << count(counters.late_blocks)
-       << ", streams " << count(counters.streams) << ", refused " << count(counters.refusals);
+       << ", streams " << count(counters.streams) << ", refused " << count(counters.refusals) << ", jumps "
+       << count(counters.jumps);
   return text;
 }
 
@@ -201,7 +205,9 @@ void Editor::resized() {
   browse_.setBounds(top.removeFromRight(80).reduced(4, 0));
   deadline_.setBounds(top.removeFromRight(90).withTrimmedLeft(4));
   server_.setBounds(top);
-  state_.setBounds(area.removeFromTop(26));
+  auto below = area.removeFromTop(26);
+  resets_.setBounds(below.removeFromRight(120));
+  state_.setBounds(below);
   facts_.setBounds(area.removeFromBottom(100));
   auto left = area.removeFromLeft(area.getWidth() * 2 / 5);
   const int row = left.getHeight() / static_cast<int>(kSlots);

@@ -35,6 +35,7 @@ class Editor final : public juce::AudioProcessorEditor, private juce::Timer {
   Processor& processor_;
   juce::TextEditor server_;
   juce::TextButton browse_{"Browse"}, learn_{"Learn 10 s"}, other_{"A / B"};
+  juce::ToggleButton resets_{"Reset at start"};
   juce::Label state_, facts_;
   juce::ComboBox deadline_;
   std::array<juce::ComboBox, kSlots> styles_;
@@ -42,6 +43,7 @@ class Editor final : public juce::AudioProcessorEditor, private juce::Timer {
   juce::Slider strength_, mix_;
   juce::Label strength_label_, mix_label_;
   std::unique_ptr<juce::SliderParameterAttachment> strength_attachment_, mix_attachment_;
+  std::unique_ptr<juce::ButtonParameterAttachment> resets_attachment_;
   MorphPad pad_;
   juce::Rectangle<int> meters_;
   std::uint32_t n_browsed_ = ~0u;

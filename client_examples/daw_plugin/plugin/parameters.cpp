@@ -53,6 +53,7 @@ Parameters::Parameters(juce::AudioProcessor& processor) {
     weights_[slot] =
         add(new juce::AudioParameterFloat({"morph_" + number, kVersion}, "Morph " + number, 0.0f, 1.0f, 0.0f));
   }
+  resets_at_start_ = add(new juce::AudioParameterBool({"reset_at_start", kVersion}, "Reset at start", false));
 }
 
 Values Parameters::values() const {

@@ -1,4 +1,5 @@
-// The parameters as a host lists them: a style slot, the registry's numbers and switches, and the weights of a morph.
+// The parameters as a host lists them: a style slot, the registry's numbers and switches, the weights of a morph, and
+// whether a stream begins anew where the host starts.
 #pragma once
 
 #include <juce_audio_processors/juce_audio_processors.h>
@@ -25,6 +26,7 @@ class Parameters {
 
   juce::AudioParameterBool* bypass() const { return bypass_; }
   juce::AudioParameterInt* slot() const { return slot_; }
+  juce::AudioParameterBool* resets_at_start() const { return resets_at_start_; }
   juce::RangedAudioParameter* number(const juce::String& name) const;
   juce::AudioParameterFloat* weight(std::size_t slot) const { return weights_[slot]; }
   const std::vector<juce::RangedAudioParameter*>& all() const { return all_; }
@@ -34,6 +36,7 @@ class Parameters {
   std::vector<juce::RangedAudioParameter*> numbers_;  // in the registry's order
   std::array<juce::AudioParameterFloat*, kSlots> weights_{};
   juce::AudioParameterBool* bypass_ = nullptr;
+  juce::AudioParameterBool* resets_at_start_ = nullptr;
   std::vector<juce::RangedAudioParameter*> all_;
 };
 

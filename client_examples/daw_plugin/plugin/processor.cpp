@@ -59,7 +59,7 @@ void Processor::prepareToPlay(double sample_rate_hz, int max_block_samples) {
   spec_ = spec_for(sample_rate_hz, max_block_samples);
   bridge_.prepare(spec_, parameters_.values());
   report_latency(spec_);
-  was_playing_ = false;
+  play_head_.reset();
   line_is_prepared_ = true;
 }
 
@@ -79,7 +79,7 @@ void Processor::processBlock(juce::AudioBuffer<float>& audio, juce::MidiBuffer&)
   }
   measure(audio, 0);
   keep(audio);
-  if (resets_at_start_.load(std::memory_order_relaxed)) look_at_transport();
+  look_at_play_head(static_cast<std::uint32_t>(audio.getNumSamples()));
   bridge_.set_offline(isNonRealtime());
   for (int channel = 0; channel < n_channels; ++channel) {
     io_[static_cast<std::size_t>(channel)] = audio.getWritePointer(channel);
@@ -88,13 +88,17 @@ void Processor::processBlock(juce::AudioBuffer<float>& audio, juce::MidiBuffer&)
   measure(audio, 1);
 }
 
-// Whether the host starts, or has jumped.
-void Processor::look_at_transport() {
-  juce::AudioPlayHead* const head = getPlayHead();
-  const auto position = head == nullptr ? juce::nullopt : head->getPosition();
-  const bool is_playing = position && position->getIsPlaying();
-  if (is_playing && !was_playing_) bridge_.reset();
-  was_playing_ = is_playing;
+void Processor::look_at_play_head(std::uint32_t n_samples) {
+  std::optional<HostPosition> said;
+  if (juce::AudioPlayHead* const head = getPlayHead()) {
+    if (const auto position = head->getPosition()) {
+      said.emplace().is_playing = position->getIsPlaying();
+      if (const auto sample = position->getTimeInSamples()) said->sample = *sample;
+    }
+  }
+  const auto move = play_head_.follow(said, n_samples);
+  if (move == PlayHead::Move::kJump) bridge_.jump();
+  if (move != PlayHead::Move::kNone && parameters_.resets_at_start()->get()) bridge_.begin_anew();
 }
 
 void Processor::measure(const juce::AudioBuffer<float>& audio, std::size_t place) {
@@ -176,7 +180,6 @@ void Processor::change(const Project& project) {
     const juce::ScopedLock lock(lock_);
     project_ = project;
   }
-  resets_at_start_.store(project.resets_at_start, std::memory_order_relaxed);
   bridge_.configure(project.settings);
   updateHostDisplay(ChangeDetails().withNonParameterStateChanged(true));
 }

@@ -9,6 +9,7 @@
 #include "plugin/parameters.h"
 #include "plugin/project.h"
 #include "transport/bridge.h"
+#include "transport/play_head.h"
 
 namespace deepmusic {
 
@@ -62,7 +63,7 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
   void report_latency(const LineSpec& spec);
   void measure(const juce::AudioBuffer<float>& audio, std::size_t place);
   void keep(const juce::AudioBuffer<float>& audio);
-  void look_at_transport();
+  void look_at_play_head(std::uint32_t n_samples);
 
   Parameters parameters_{*this};
   Bridge bridge_{Parameters::names()};
@@ -72,8 +73,7 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
   int program_ = 0;
   std::array<float*, 2> io_{};
   std::array<std::atomic<float>, 2> peaks_{};
-  std::atomic<bool> resets_at_start_{false};
-  bool was_playing_ = false;
+  PlayHead play_head_;
   bool line_is_prepared_ = false;
 
   // A recording for a style: room is made before `is_recording_` is set, and read after it is cleared.

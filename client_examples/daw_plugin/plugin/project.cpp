@@ -49,7 +49,6 @@ void Project::write(const Parameters& parameters, juce::MemoryBlock& bytes) cons
   tree.setProperty("bundle", juce::String(settings.bundle), nullptr);
   tree.setProperty("bundle_digest", juce::String(settings.bundle_digest), nullptr);
   tree.setProperty("deadline_ms", deadline_ms, nullptr);
-  tree.setProperty("resets_at_start", resets_at_start, nullptr);
   tree.setProperty("is_b", is_b, nullptr);
   for (const std::string& name : settings.styles) {
     juce::ValueTree style(kStyle);
@@ -75,7 +74,6 @@ bool Project::read(const Parameters& parameters, const void* bytes, int size) {
   settings.bundle_digest = text("bundle_digest");
   deadline_ms = juce::jlimit(kLeastDeadline_ms, kMostDeadline_ms,
                              static_cast<double>(tree.getProperty("deadline_ms", deadline_ms)));
-  resets_at_start = tree.getProperty("resets_at_start", false);
   is_b = tree.getProperty("is_b", false);
   other = tree.getChildWithName("other").getChild(0).createCopy();
   std::size_t slot = 0;

@@ -13,7 +13,6 @@ constexpr double kLeastDeadline_ms = 1.0, kMostDeadline_ms = 500.0;
 struct Project {
   Settings settings;
   double deadline_ms = 21.4;        // what the server may take for a step: the adjustable part of the cushion
-  bool resets_at_start = false;     // begin a stream anew whenever the host starts to play
   juce::ValueTree other;            // parameters of the other of A and B
   bool is_b = false;
 

@@ -25,6 +25,9 @@ std::vector<double> times(host::Rig& rig, int n_blocks, bool is_watched) {
     float* const io[] = {block[0].data(), block[1].data()};
     rig.values.numbers[1] = static_cast<float>(i % 100) / 100.0f;
     rig.values.weights[1] = static_cast<float>(i % 77) / 77.0f;
+    // A host that loops, at times less and at times more than a fade apart; every other time anew.
+    if (i % 61 == 0 || i % 61 == 3) rig.bridge.jump();
+    if (i % 122 == 61) rig.bridge.begin_anew();
     const double called = check::now_s();
     if (is_watched) {
       const guard::Watch watch;

@@ -37,6 +37,10 @@ class Bridge {
   // [any] Whether the host renders from the next block on.
   void set_offline(bool is_offline) { player_.set_offline(is_offline); }
 
+  // [audio] How the next block stands to the last one; see `Player`.
+  void jump() { player_.jump(); }
+  void begin_anew() { player_.begin_anew(); }
+
   // [audio] Replaces a block, of the line's channels; see `Player::process`.
   void process(float* const* io, std::uint32_t n_samples, const Values& values) {
     player_.process(io, n_samples, values, n_parameters_);

@@ -157,6 +157,7 @@ struct Counters {
   std::atomic<std::uint64_t> skipped_samples{0};  // silence that the model was spared
   std::atomic<std::uint64_t> late_blocks{0};      // of the server: a model step was late
   std::atomic<std::uint64_t> streams{0};          // opened
+  std::atomic<std::uint64_t> jumps{0};            // of the host's play head
   std::atomic<std::uint64_t> refusals{0};         // NO_CAPACITY and others
   std::atomic<std::int64_t> slack_samples{0};     // how far wet sound was ahead of its use, at the last block
   std::atomic<std::uint32_t> queue_us{0};         // of the last block

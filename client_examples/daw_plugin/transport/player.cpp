@@ -29,6 +29,11 @@ void Player::prepare(std::shared_ptr<Line> line) {
   for (std::uint32_t i = 0; i <= n; ++i) {
     fade_[i] = static_cast<float>(std::sin(kQuarterTurn * static_cast<double>(i) / static_cast<double>(n)));
   }
+  // Cuts that are less than two fades apart are one.
+  cuts_.assign(line_->input.capacity() / (2 * n) + 2, {});
+  first_cut_ = n_cuts_ = 0;
+  has_jumped_ = begins_anew_ = rings_out_ = false;
+  silent_to_ = 0;
   is_reset_asked_.store(false, std::memory_order_relaxed);
   is_offline_.store(line_->spec.is_offline, std::memory_order_relaxed);
   sent_ = line_->first_values;
@@ -43,17 +48,20 @@ void Player::process(float* const* io, std::uint32_t n_samples, const Values& va
   Line& line = *line_;
   const bool is_offline = is_offline_.load(std::memory_order_relaxed);
   const bool is_other_pacing = is_offline != line.is_offline.load(std::memory_order_relaxed);
+  const std::uint64_t now = line.written.load(std::memory_order_relaxed);
   if (is_reset_asked_.exchange(false, std::memory_order_acq_rel) || is_other_pacing) {
-    const std::uint64_t now = line.written.load(std::memory_order_relaxed);
     if (now != base_ || is_other_pacing) {
       line.is_offline.store(is_offline, std::memory_order_relaxed);
-      has_given_up_ = has_waited_for_room_ = false;
-      base_ = now;
+      begin_epoch(now);
+      rings_out_ = false;
+      silent_to_ = now;
       level_ = 0;
-      line.epoch_base.store(now, std::memory_order_relaxed);
-      line.epoch.fetch_add(1, std::memory_order_release);
+      n_cuts_ = 0;
     }
+  } else if ((has_jumped_ || begins_anew_) && now != base_) {
+    cut(now);
   }
+  has_jumped_ = begins_anew_ = false;
   turn(values, n_parameters, n_samples);
   for (std::uint32_t offset = 0; offset < n_samples; offset += kPieceSamples) {
     const std::uint32_t n = std::min(kPieceSamples, n_samples - offset);
@@ -63,6 +71,48 @@ void Player::process(float* const* io, std::uint32_t n_samples, const Values& va
     if (is_offline && end > base_ + reach) wait(end - reach);
     play(io, offset, n);
   }
+}
+
+void Player::begin_epoch(std::uint64_t now) {
+  Line& line = *line_;
+  has_given_up_ = has_waited_for_room_ = false;
+  base_ = now;
+  line.epoch_base.store(now, std::memory_order_relaxed);
+  line.epoch.fetch_add(1, std::memory_order_release);
+}
+
+void Player::cut(std::uint64_t now) {
+  Line& line = *line_;
+  const std::uint64_t apart = 2ull * line.spec.fade_samples;
+  if (begins_anew_) {
+    ringing_.end = line.wet_end.load(std::memory_order_acquire);
+    ringing_.from = std::max(line.wet_from.load(std::memory_order_acquire), base_);
+    if (rings_out_) ringing_.from = std::max(ringing_.from, base_ + line.latency_samples.load(std::memory_order_relaxed));
+    begin_epoch(now);
+    rings_out_ = true;
+  }
+  Cut* const last = n_cuts_ == 0 ? nullptr : &cuts_[(first_cut_ + n_cuts_ - 1) % cuts_.size()];
+  if (last != nullptr && now < last->last + apart) {
+    last->last = now;
+    last->rises = has_jumped_;
+  } else if (n_cuts_ < cuts_.size()) {
+    cuts_[(first_cut_ + n_cuts_++) % cuts_.size()] = {now, now, has_jumped_};
+  }
+  if (has_jumped_) counters_.jumps.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Gain of the input of a position around the cuts. Positions come in order: what lies behind is forgotten.
+float Player::level_at_cut(std::uint64_t heard) {
+  const std::uint32_t fade = line_->spec.fade_samples;
+  while (n_cuts_ != 0 && heard >= cuts_[first_cut_].last + fade) {
+    first_cut_ = (first_cut_ + 1) % cuts_.size();
+    --n_cuts_;
+  }
+  if (n_cuts_ == 0) return 1.0f;
+  const Cut& cut = cuts_[first_cut_];
+  if (heard < cut.first) return fade_[std::min<std::uint64_t>(cut.first - heard, fade)];
+  if (heard < cut.last) return 0.0f;
+  return cut.rises ? fade_[heard - cut.last] : 1.0f;
 }
 
 // One value a block of each parameter, as the host gives them: a ramp over the block, at its first sample.
@@ -136,22 +186,29 @@ void Player::play(float* const* io, std::uint32_t offset, std::uint32_t n_sample
   const std::uint64_t delay = static_cast<std::uint64_t>(line.latency_samples.load(std::memory_order_relaxed)) + cushion;
   const std::uint64_t first = line.written.load(std::memory_order_relaxed) - n_samples;
   const std::uint64_t end = line.wet_end.load(std::memory_order_acquire);
-  const std::uint64_t from = std::max(line.wet_from.load(std::memory_order_acquire), base_);
+  std::uint64_t from = std::max(line.wet_from.load(std::memory_order_acquire), base_);
+  // Where what came before is heard to its end, a stream's first sound is heard from there on and not its latency.
+  const std::uint64_t begin = rings_out_ ? base_ + delay : 0;
+  if (rings_out_) from = std::max(from, begin - cushion);
   const std::uint32_t n_channels = line.spec.n_channels;
   std::uint64_t n_wet = 0, n_dry_outs = 0;
 
   for (std::uint32_t i = 0; i < n_samples; ++i) {
     const std::uint64_t now = first + i;
-    // Positions before the epoch, and before the line, are silence.
-    const bool has_dry = now >= base_ + delay;
-    const bool has_wet = now >= from + cushion && now < end + cushion;
+    // Positions before the last reset, and before the line, are silence.
+    const bool has_dry = now >= silent_to_ + delay;
+    const bool is_before = now < begin;
+    const std::uint64_t wet_from = is_before ? ringing_.from : from, wet_end = is_before ? ringing_.end : end;
+    const bool has_wet = now >= wet_from + cushion && now < wet_end + cushion;
     const std::uint64_t wet_at = now - cushion;
     // Wet sound fades out over the last of it, so that running out is no click: `level` never exceeds what is left.
-    const std::uint32_t goal = has_wet ? static_cast<std::uint32_t>(std::min<std::uint64_t>(fade, end - wet_at)) : 0;
-    if (level_ < goal) {
+    const std::uint32_t goal = has_wet ? static_cast<std::uint32_t>(std::min<std::uint64_t>(fade, wet_end - wet_at)) : 0;
+    if (rings_out_ && now == begin) {
+      level_ = goal;  // nothing sounds at this moment
+    } else if (level_ < goal) {
       ++level_;
     } else if (level_ > goal) {
-      if (level_ == fade) ++n_dry_outs;
+      if (level_ == fade && !is_before) ++n_dry_outs;
       --level_;
     }
     if (level_ == fade) {
@@ -165,6 +222,10 @@ void Player::play(float* const* io, std::uint32_t offset, std::uint32_t n_sample
         const float dry = has_dry ? line.input.get(channel, now - delay) : 0.0f;
         io[channel][offset + i] = level_ == 0 ? dry : wet_gain * line.wet.get(channel, wet_at) + dry_gain * dry;
       }
+    }
+    if (n_cuts_ != 0 && now >= delay) {
+      const float gain = level_at_cut(now - delay);
+      for (std::uint32_t channel = 0; channel < n_channels; ++channel) io[channel][offset + i] *= gain;
     }
   }
   counters_.played_samples.fetch_add(n_samples, std::memory_order_relaxed);
