@@ -210,7 +210,7 @@ void Connection::advance(Clock::time_point now) {
     } else if (socket_.state() == Socket::State::kFailed) {
       lose(socket_.problem());
     } else if (now - began_ > kConnectLimit) {
-      lose("no answer within 2 s");
+      lose(std::string("no ") + socket_.awaited() + " within 2 s");
     }
     if (state_ != State::kOpen) return;
   }

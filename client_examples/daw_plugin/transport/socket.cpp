@@ -1,7 +1,6 @@
 #include "transport/socket.h"
 
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -29,37 +28,25 @@ std::optional<Address> Address::parse(const std::string& text) {
   return Address{host, port};
 }
 
-Socket::Socket(const Address& address) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  if (const int error = getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found_)) {
-    fail("no address for " + address.host + ": " + gai_strerror(error));
-    return;
-  }
-  next_ = found_;
-  try_next();
-}
+Socket::Socket(const Address& address) : lookup_(Lookup::begin(address.host, address.port)) { advance(); }
 
 Socket::~Socket() {
   if (descriptor_ >= 0) close(descriptor_);
-  if (found_ != nullptr) freeaddrinfo(found_);
 }
 
 void Socket::try_next() {
   if (descriptor_ >= 0) close(descriptor_);
   descriptor_ = -1;
-  while (next_ != nullptr) {
-    const addrinfo* const here = next_;
-    next_ = next_->ai_next;
-    descriptor_ = socket(here->ai_family, here->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, here->ai_protocol);
+  while (n_tried_ < lookup_->endpoints().size()) {
+    const Endpoint& here = lookup_->endpoints()[n_tried_++];
+    descriptor_ = socket(here.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor_ < 0) {
       problem_ = std::strerror(errno);
       continue;
     }
     const int on = 1;
     setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(descriptor_, here->ai_addr, here->ai_addrlen) == 0) {
+    if (connect(descriptor_, reinterpret_cast<const sockaddr*>(&here.address), here.size) == 0) {
       state_ = State::kOpen;
       return;
     }
@@ -68,11 +55,12 @@ void Socket::try_next() {
     close(descriptor_);
     descriptor_ = -1;
   }
-  fail(problem_);
+  fail(lookup_->endpoints().empty() ? lookup_->problem() : problem_);
 }
 
 void Socket::advance() {
-  if (state_ != State::kConnecting) return;
+  if (state_ != State::kConnecting || !lookup_->is_over()) return;
+  if (descriptor_ < 0) return try_next();
   pollfd ready{descriptor_, POLLOUT, 0};
   if (poll(&ready, 1, 0) <= 0) return;
   int error = 0;

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
-struct addrinfo;
+#include "transport/lookup.h"
 
 namespace deepmusic {
 
@@ -22,7 +22,7 @@ class Socket {
  public:
   enum class State { kConnecting, kOpen, kFailed };
 
-  // Looks the host up, which for a name may ask the network, and begins to connect.
+  // Begins to look the host up, and then to connect.
   explicit Socket(const Address& address);
   ~Socket();
   Socket(const Socket&) = delete;
@@ -31,8 +31,10 @@ class Socket {
   int descriptor() const { return descriptor_; }
   State state() const { return state_; }
   const std::string& problem() const { return problem_; }
+  // What it waits for while it connects.
+  const char* awaited() const { return lookup_->is_over() ? "answer" : "address"; }
 
-  // Looks whether the connection stands, once the descriptor is writable; tries the host's next address where not.
+  // Looks whether the host is found, and then whether the connection stands; tries the host's next address where not.
   void advance();
 
   // Bytes read or written; 0 where it would block; below 0 once the connection is gone.
@@ -43,8 +45,8 @@ class Socket {
   void try_next();
   void fail(const std::string& problem);
 
-  addrinfo* found_ = nullptr;
-  addrinfo* next_ = nullptr;
+  std::shared_ptr<const Lookup> lookup_;
+  std::size_t n_tried_ = 0;  // of the lookup's endpoints
   int descriptor_ = -1;
   State state_ = State::kConnecting;
   std::string problem_;
