@@ -23,6 +23,7 @@ from deepmusic.session.offline import render
 from deepmusic.styles.library import StyleLibrary
 from deepmusic.transports.rpc.client import RpcClient
 from tests.daw.build import VST3
+from tests.daw.certificates import Certificate
 from tests.support.bundles import slow_bundle
 
 STYLES = ("brass", "strings")
@@ -52,13 +53,20 @@ class Stage:
 
     @contextlib.contextmanager
     def serving(
-        self, *, bundle: str = "live", address: str = "127.0.0.1:0", max_streams: int = 64
+        self,
+        *,
+        bundle: str = "live",
+        address: str = "127.0.0.1:0",
+        max_streams: int = 64,
+        certificate: Certificate | None = None,
     ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-        """A server that is ready; its address, and the process."""
+        """A server that is ready, encrypted where it has a certificate; its address, and the process."""
         config = self.folder / "server.toml"
         config.write_text(
             f'grpc = "{address}"\nosc = ""\nbundle = "{bundle}"\ndevice = "cpu"\nmax_streams = {max_streams}\n'
             f'grace_s = 0.0\nbundles = "{self.folder}/bundles"\nstyles = "{self.folder}/styles"\n'
+            + ("" if certificate is None else f'tls_certificate = "{certificate.certificate}"\n')
+            + ("" if certificate is None else f'tls_key = "{certificate.key}"\n')
         )
         command = [sys.executable, "-m", "deepmusic", "serve", "--config", str(config), "--json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
@@ -68,9 +76,12 @@ class Stage:
             finally:
                 process.kill()
 
-    def plugin(self, server: str, *, styles: Iterable[str] = STYLES, bundle: str = "") -> pedalboard.VST3Plugin:
+    def plugin(
+        self, server: str, *, styles: Iterable[str] = STYLES, bundle: str = "", root_certificate: str = ""
+    ) -> pedalboard.VST3Plugin:
         """A new plug-in, told by the environment where to play."""
         os.environ["DEEPMUSIC_SERVER"] = server
+        os.environ["DEEPMUSIC_ROOT_CERTIFICATE"] = root_certificate
         os.environ["DEEPMUSIC_STYLES"] = ";".join(styles)
         os.environ["DEEPMUSIC_BUNDLE"] = bundle
         return pedalboard.VST3Plugin(str(VST3))

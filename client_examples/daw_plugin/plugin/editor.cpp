@@ -19,6 +19,8 @@ const char* name_of(Link link) {
     case Link::kFull: return "the server is full";
     case Link::kAway: return "the server is away";
     case Link::kRefused: return "refused";
+    case Link::kUntrusted: return "the server's certificate is not trusted";
+    case Link::kPlainText: return "the server speaks plain text";
     case Link::kUnset: return "no style is chosen";
   }
   return "";
@@ -41,7 +43,7 @@ Editor::Editor(Processor& processor)
     addAndMakeVisible(part);
   }
   server_.setText(utf8(processor_.project().settings.server), false);
-  server_.setTooltip("HOST:PORT of the server");
+  server_.setTooltip("HOST:PORT of the server, or https://HOST:PORT where it encrypts");
   server_.onReturnKey = server_.onFocusLost = [this] { choose_server(); };
   for (const int ms : kDeadlines_ms) deadline_.addItem(juce::String(ms) + " ms", ms);
   deadline_.setTooltip("What the server may take for a step: less is a shorter latency, more is fewer dropouts");

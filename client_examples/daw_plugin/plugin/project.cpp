@@ -15,6 +15,7 @@ Project Project::from_environment() {
   if (const auto server = get("DEEPMUSIC_SERVER"); server.isNotEmpty()) {
     project.settings.server = server.toStdString();
   }
+  project.settings.root_certificates = get("DEEPMUSIC_ROOT_CERTIFICATE").toStdString();
   project.settings.bundle = get("DEEPMUSIC_BUNDLE").toStdString();
   if (const auto deadline = get("DEEPMUSIC_DEADLINE_MS"); deadline.isNotEmpty()) {
     project.deadline_ms = juce::jlimit(kLeastDeadline_ms, kMostDeadline_ms, deadline.getDoubleValue());

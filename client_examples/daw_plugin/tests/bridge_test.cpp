@@ -63,6 +63,15 @@ TEST("a server that speaks something else is a server that is away") {
   CHECK_EQUAL(error(run.heard, input, 1.0, rig.delay_samples(), 0, 48000), 0.0);
 }
 
+TEST("a server in plain text where TLS was asked for is told from one that is away, and plays dry") {
+  fake::Server server({});
+  Rig rig("https://" + server.address(), spec(true));
+  const host::Audio input = noise(2, 48000);
+  const host::Run run = play(rig, input, {512});
+  CHECK_EQUAL(error(run.heard, input, 1.0, rig.delay_samples(), 0, 48000), 0.0);
+  CHECK(rig.bridge.snapshot().link == Link::kPlainText);
+}
+
 TEST("live, the stream becomes wet and stays it") {
   check::in_real_time(10, [] {
     fake::Server server({});

@@ -19,6 +19,9 @@ bool within(double seconds, const std::function<bool()>& condition);
 
 double now_s();
 
+// Runs the tests whose names contain that; the program's exit code.
+int run(const std::string& part);
+
 // What is about real time is judged by the best of a few runs, since the machine has other work. Under a sanitizer, which
 // slows everything tenfold, it is run once and its checks do not count; what the sanitizer finds does.
 void in_real_time(int n_attempts, const std::function<void()>& body);

@@ -8,6 +8,17 @@
 #include "tests/check.h"
 
 namespace host {
+namespace {
+
+deepmusic::Settings two_styles(const std::string& server) {
+  deepmusic::Settings settings;
+  settings.server = server;
+  settings.styles[0] = "brass";
+  settings.styles[1] = "strings";
+  return settings;
+}
+
+}  // namespace
 
 Audio noise(std::uint32_t n_channels, std::uint64_t n_samples, unsigned seed) {
   std::mt19937 generator(seed);
@@ -55,14 +66,12 @@ deepmusic::LineSpec spec(bool is_offline, std::uint32_t n_channels, std::uint32_
   return deepmusic::LineSpec::made_for(48000, n_channels, max_block_samples, deadline_s, 1000, is_offline);
 }
 
-Rig::Rig(const std::string& server, const deepmusic::LineSpec& line_spec)
+Rig::Rig(const std::string& server, const deepmusic::LineSpec& line_spec) : Rig(two_styles(server), line_spec) {}
+
+Rig::Rig(const deepmusic::Settings& settings, const deepmusic::LineSpec& line_spec)
     : spec(line_spec), bridge({"strength", "mix"}) {
   values.numbers = {1.0f, 1.0f};
   values.weights[0] = 1.0f;
-  deepmusic::Settings settings;
-  settings.server = server;
-  settings.styles[0] = "brass";
-  settings.styles[1] = "strings";
   bridge.configure(settings);
   bridge.prepare(spec, values);
 }

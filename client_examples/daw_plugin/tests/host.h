@@ -17,6 +17,7 @@ Audio tone(std::uint32_t n_channels, std::uint64_t n_samples, double cycles_per_
 // A bridge on a server, with one style, that is prepared.
 struct Rig {
   Rig(const std::string& server, const deepmusic::LineSpec& spec);
+  Rig(const deepmusic::Settings& settings, const deepmusic::LineSpec& spec);
   deepmusic::LineSpec spec;
   deepmusic::Values values;
   deepmusic::Bridge bridge;

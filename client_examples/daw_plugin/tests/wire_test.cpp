@@ -129,10 +129,16 @@ TEST("headers are decoded, padded or not") {
   CHECK_EQUAL(base64_decoded("!"), "");
 }
 
-TEST("an address is a host and a port") {
+TEST("an address is a host and a port, and says whether it is encrypted") {
   CHECK_EQUAL(Address::parse("studio.local:50051")->host, "studio.local");
   CHECK_EQUAL(Address::parse("[::1]:1")->host, "::1");
-  for (const char* wrong : {"", ":", "host", "host:", ":1", "::1:50051", "host:99999", "host:-1", "[]:1", "host:1x"}) {
+  CHECK_EQUAL(Address::parse("https://studio.local:443")->host, "studio.local");
+  CHECK_EQUAL(Address::parse("https://[::1]:1")->host, "::1");
+  CHECK(Address::parse("https://studio.local:443")->is_encrypted);
+  CHECK(!Address::parse("http://studio.local:443")->is_encrypted);
+  CHECK(!Address::parse("studio.local:443")->is_encrypted);
+  for (const char* wrong : {"", ":", "host", "host:", ":1", "::1:50051", "host:99999", "host:-1", "[]:1", "host:1x",
+                            "https://", "https://host", "https://:1", "ftp://host:1", "https://host:1/path", "https:/host:1"}) {
     CHECK(!Address::parse(wrong));
   }
 }

@@ -14,7 +14,8 @@ namespace deepmusic {
 
 // Where to play and with what.
 struct Settings {
-  std::string server = "127.0.0.1:50051";
+  std::string server = "127.0.0.1:50051";  // see `Address`
+  std::string root_certificates;           // path of a PEM file, for https://; empty: the system's
   std::string bundle;         // empty: the server's default
   std::string bundle_digest;  // empty: any
   std::array<std::string, kSlots> styles;

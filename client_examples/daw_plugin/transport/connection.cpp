@@ -164,9 +164,10 @@ bool Call::receive(std::string& message) {
   return true;
 }
 
-Connection::Connection(const Address& address)
+Connection::Connection(const Address& address, const std::string& root_certificates)
     : socket_(address), authority_(address.host + ":" + address.port), began_(Clock::now()) {
   if (address.host.find(':') != std::string::npos) authority_ = "[" + address.host + "]:" + address.port;
+  if (address.is_encrypted) tls_ = std::make_unique<Tls>(socket_, address.host, root_certificates);
   last_heard_ = last_ping_ = began_;
 
   nghttp2_session_callbacks* callbacks = nullptr;
@@ -197,28 +198,50 @@ Connection::~Connection() {
 }
 
 bool Connection::wants_to_write() const {
-  return state_ == State::kConnecting || unsent_offset_ < unsent_.size() || nghttp2_session_want_write(session_) != 0;
+  if (state_ == State::kConnecting) return socket_.state() != Socket::State::kOpen || tls_->wants_to_write();
+  return (tls_ != nullptr && tls_->wants_to_write()) || unsent_offset_ < unsent_.size() || nghttp2_session_want_write(session_) != 0;
 }
 
 void Connection::advance(Clock::time_point now) {
   if (state_ == State::kLost) return;
-  if (state_ == State::kConnecting) {
-    socket_.advance();
-    if (socket_.state() == Socket::State::kOpen) {
-      state_ = State::kOpen;
-      last_heard_ = last_ping_ = now;
-    } else if (socket_.state() == Socket::State::kFailed) {
-      lose(socket_.problem());
-    } else if (now - began_ > kConnectLimit) {
-      lose(std::string("no ") + socket_.awaited() + " within 2 s");
-    }
-    if (state_ != State::kOpen) return;
-  }
+  if (state_ == State::kConnecting) connect(now);
+  if (state_ != State::kOpen) return;
   has_heard_ = false;
   write();
   read();
   write();
   watch(now);
+}
+
+void Connection::connect(Clock::time_point now) {
+  socket_.advance();
+  const bool has_socket = socket_.state() == Socket::State::kOpen;
+  if (has_socket && tls_ != nullptr) tls_->advance();
+  if (socket_.state() == Socket::State::kFailed && !has_socket) {
+    lose(socket_.problem());
+  } else if (tls_ != nullptr && tls_->state() == Tls::State::kFailed) {
+    lose(tls_->problem());
+  } else if (has_socket && (tls_ == nullptr || tls_->state() == Tls::State::kOpen)) {
+    state_ = State::kOpen;
+    last_heard_ = last_ping_ = now;
+  } else if (now - began_ > kConnectLimit) {
+    lose(std::string("no ") + (has_socket ? "TLS" : socket_.awaited()) + " within 2 s");
+  }
+}
+
+long Connection::receive(char* bytes, std::size_t size) {
+  return tls_ == nullptr ? socket_.read(bytes, size) : tls_->read(bytes, size);
+}
+
+long Connection::send(const char* bytes, std::size_t size) {
+  return tls_ == nullptr ? socket_.write(bytes, size) : tls_->write(bytes, size);
+}
+
+std::string Connection::why_ended() const {
+  if (tls_ != nullptr) return tls_->problem();
+  // A server with TLS hangs up on plain text, most without a word.
+  if (!has_answered_) return socket_.problem() + " before it said anything; if it has TLS, write https:// before its name";
+  return socket_.problem();
 }
 
 void Connection::watch(Clock::time_point now) {
@@ -236,9 +259,9 @@ void Connection::watch(Clock::time_point now) {
 void Connection::read() {
   std::array<char, 65536> bytes;
   while (state_ == State::kOpen) {
-    const long n = socket_.read(bytes.data(), bytes.size());
+    const long n = receive(bytes.data(), bytes.size());
     if (n == 0) return;
-    if (n < 0) return lose(socket_.problem());
+    if (n < 0) return lose(why_ended());
     has_heard_ = true;
     const auto* const data = reinterpret_cast<const std::uint8_t*>(bytes.data());
     if (nghttp2_session_mem_recv(session_, data, static_cast<std::size_t>(n)) < 0) {
@@ -260,8 +283,8 @@ void Connection::write() {
       unsent_.assign(view(bytes, static_cast<std::size_t>(size)));
       unsent_offset_ = 0;
     }
-    const long n = socket_.write(unsent_.data() + unsent_offset_, unsent_.size() - unsent_offset_);
-    if (n < 0) return lose(socket_.problem());
+    const long n = send(unsent_.data() + unsent_offset_, unsent_.size() - unsent_offset_);
+    if (n < 0) return lose(why_ended());
     if (n == 0) return;
     unsent_offset_ += static_cast<std::size_t>(n);
   }
@@ -286,7 +309,7 @@ Call* Connection::open(const std::string& path) {
                       NGHTTP2_NV_FLAG_NONE};
   };
   const nghttp2_nv headers[] = {
-      header(":method", "POST"),     header(":scheme", "http"),
+      header(":method", "POST"),     header(":scheme", tls_ == nullptr ? "http" : "https"),
       header(":path", path),         header(":authority", authority_),
       header("te", "trailers"),      header("content-type", "application/grpc"),
       header("user-agent", "deepmusic-daw/0.1"),

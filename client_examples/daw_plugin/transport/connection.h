@@ -11,6 +11,7 @@
 
 #include "transport/rpc_status.h"
 #include "transport/socket.h"
+#include "transport/tls.h"
 
 struct nghttp2_session;
 
@@ -57,13 +58,16 @@ class Connection {
  public:
   enum class State { kConnecting, kOpen, kLost };
 
-  explicit Connection(const Address& address);
+  // root_certificates: for an encrypted address; see `Tls`.
+  Connection(const Address& address, const std::string& root_certificates);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   State state() const { return state_; }
   const std::string& problem() const { return problem_; }
+  // What a person has to mend before there can be a connection.
+  TlsFault fault() const { return tls_ == nullptr ? TlsFault::kNone : tls_->fault(); }
   // Whether the server has ever spoken HTTP/2 here.
   bool has_answered() const { return has_answered_; }
   // Whether the server takes no new calls here (GOAWAY); those that run go on.
@@ -85,11 +89,16 @@ class Connection {
   friend struct Http2Callbacks;
 
   void lose(const std::string& problem);
+  void connect(Clock::time_point now);
+  long receive(char* bytes, std::size_t size);
+  long send(const char* bytes, std::size_t size);
+  std::string why_ended() const;
   void read();
   void write();
   void watch(Clock::time_point now);
 
   Socket socket_;
+  std::unique_ptr<Tls> tls_;  // null: plain text
   std::string authority_;
   nghttp2_session* session_ = nullptr;
   std::map<std::int32_t, std::unique_ptr<Call>> calls_;

@@ -22,6 +22,15 @@ constexpr int kOfflinePause_us = 100;
 constexpr int kIdlePause_us = 10000;
 constexpr auto kIdleAfter = std::chrono::milliseconds(250);
 
+Link link_for(TlsFault fault) {
+  switch (fault) {
+    case TlsFault::kUntrusted: return Link::kUntrusted;
+    case TlsFault::kPlainText: return Link::kPlainText;
+    case TlsFault::kNone: break;
+  }
+  return Link::kAway;
+}
+
 Clock::duration in_seconds(double s) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s));
 }
@@ -105,7 +114,8 @@ void Courier::take_orders() {
     if (ordered_recording_) inquiries_.learn(std::move(*ordered_recording_));
     ordered_recording_.reset();
   }
-  const bool is_elsewhere = settings.server != settings_.server;
+  const bool is_elsewhere =
+      settings.server != settings_.server || settings.root_certificates != settings_.root_certificates;
   const bool is_another_bundle =
       settings.bundle != settings_.bundle || settings.bundle_digest != settings_.bundle_digest;
   const bool are_other_styles = settings.styles != settings_.styles;
@@ -177,8 +187,10 @@ void Courier::advance(Clock::time_point now) {
     const bool is_turned_away = connection_->has_answered() && !was_streaming && !was_turned_away_;
     was_turned_away_ = is_turned_away;
     const std::string why = settings_.server + ": " + connection_->problem();
+    const Link link = is_turned_away ? Link::kConnecting : link_for(connection_->fault());
     lose_connection(why);
-    stop_for(is_turned_away ? Link::kConnecting : Link::kAway, why, is_turned_away ? kAgainPause_s : kAwayPause_s, now);
+    const double pause_s = is_turned_away ? kAgainPause_s : link == Link::kAway ? kAwayPause_s : kRefusedPause_s;
+    stop_for(link, why, pause_s, now);
   } else if (connection_->is_leaving() && stream_ == nullptr && !inquiries_.is_learning()) {
     lose_connection("the server stops");
   } else {
@@ -189,11 +201,11 @@ void Courier::advance(Clock::time_point now) {
 void Courier::connect(Clock::time_point now) {
   const auto address = Address::parse(settings_.server);
   if (!address) {
-    stop_for(Link::kRefused, "expected HOST:PORT for the server, got " + settings_.server, kRefusedPause_s, now);
+    stop_for(Link::kRefused, "expected HOST:PORT or https://HOST:PORT for the server, got " + settings_.server, kRefusedPause_s, now);
     return;
   }
   connect_began_ = now;
-  connection_ = std::make_unique<Connection>(*address);
+  connection_ = std::make_unique<Connection>(*address, settings_.root_certificates);
 }
 
 void Courier::open(Clock::time_point now) {

@@ -71,8 +71,13 @@ enum class Link : std::uint32_t {
   kFull,        // the server has no room; it is asked again
   kAway,        // no connection; it is tried again
   kRefused,     // the server will not play what is asked for
+  kUntrusted,   // nobody that is trusted vouches for the server
+  kPlainText,   // the server does not encrypt, and was asked to
   kUnset,       // no style is chosen
 };
+
+// Whether sound is not to be waited for: somebody has to do something first.
+constexpr bool is_hopeless(Link link) { return link == Link::kAway || link >= Link::kRefused; }
 
 struct LineSpec {
   std::uint32_t sample_rate_hz = 48000;

@@ -157,7 +157,7 @@ void Player::wait(std::uint64_t until) {
     const Link link = line.link.load(std::memory_order_acquire);
     const std::uint64_t end = line.wet_end.load(std::memory_order_acquire);
     if (end >= until || line.wet_from.load(std::memory_order_acquire) >= until) break;
-    if (link == Link::kAway || link == Link::kRefused || link == Link::kUnset) break;
+    if (is_hopeless(link)) break;
     if (link == Link::kStreaming && seen != link) has_given_up_ = false;
     if (has_given_up_ || (link == Link::kFull && has_waited_for_room_)) break;
     const auto now = std::chrono::steady_clock::now();

@@ -9,23 +9,28 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 namespace deepmusic {
 
 std::optional<Address> Address::parse(const std::string& text) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) return std::nullopt;
-  std::string host = text.substr(0, colon), port = text.substr(colon + 1);
+  constexpr std::string_view kPlain = "http://", kEncrypted = "https://";
+  const bool is_encrypted = text.compare(0, kEncrypted.size(), kEncrypted) == 0;
+  const bool is_plain = text.compare(0, kPlain.size(), kPlain) == 0;
+  const std::string place = text.substr(is_encrypted ? kEncrypted.size() : is_plain ? kPlain.size() : 0);
+  const std::size_t colon = place.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == place.size()) return std::nullopt;
+  std::string host = place.substr(0, colon), port = place.substr(colon + 1);
   if (port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos || std::stoi(port) > 65535) {
     return std::nullopt;
   }
   if (host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
-  } else if (host.find(':') != std::string::npos) {
+  } else if (host.find_first_of(":/") != std::string::npos) {
     return std::nullopt;
   }
   if (host.empty()) return std::nullopt;
-  return Address{host, port};
+  return Address{host, port, is_encrypted};
 }
 
 Socket::Socket(const Address& address) : lookup_(Lookup::begin(address.host, address.port)) { advance(); }

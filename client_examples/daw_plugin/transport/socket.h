@@ -10,10 +10,11 @@
 
 namespace deepmusic {
 
-// HOST:PORT; an IPv6 host stands in brackets.
+// HOST:PORT or http://HOST:PORT in plain text, https://HOST:PORT encrypted; an IPv6 host stands in brackets.
 struct Address {
   std::string host;
   std::string port;
+  bool is_encrypted = false;
 
   static std::optional<Address> parse(const std::string& text);
 };
