@@ -24,12 +24,13 @@ from deepmusic.styles.library import StyleLibrary
 from deepmusic.transports.rpc.client import RpcClient
 from tests.daw.build import VST3
 from tests.daw.certificates import Certificate
-from tests.support.bundles import slow_bundle
+from tests.support.bundles import passthrough_bundle, slow_bundle
 
 STYLES = ("brass", "strings")
 STYLE_RATE_HZ = 48000
 
 BUNDLES: Mapping[str, Callable[[Path], Path]] = {
+    "passthrough": passthrough_bundle,
     # A step of 21 ms takes 43 ms and more: half of real time.
     "slow": lambda path: slow_bundle(path, n_products=430),
 }
