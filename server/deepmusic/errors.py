@@ -16,6 +16,7 @@
     │   ├── AudioTooLong      beyond the length limit       INVALID_ARGUMENT    AUDIO_TOO_LONG
     │   ├── AudioTooShort     too little to work with       INVALID_ARGUMENT    AUDIO_TOO_SHORT
     │   ├── StyleSilent       a style without sound         INVALID_ARGUMENT    STYLE_SILENT
+    │   ├── StyleDamaged      a vector that cannot be one   INVALID_ARGUMENT    STYLE_DAMAGED
     │   ├── ModelNotFound     no bundle of that name        NOT_FOUND           MODEL_NOT_FOUND
     │   ├── StyleNotFound     no style of that name         NOT_FOUND           STYLE_NOT_FOUND
     │   ├── AddressUnknown    (OSC) nothing is there        NOT_FOUND           ADDRESS_UNKNOWN
@@ -173,6 +174,12 @@ class StyleSilent(RequestError):
     """The recording holds nothing above the gate to learn a style from."""
 
     reason = "STYLE_SILENT"
+
+
+class StyleDamaged(RequestError):
+    """A style's vector has the wrong size, values that are not finite, or another digest than it says."""
+
+    reason = "STYLE_DAMAGED"
 
 
 class ModelNotFound(RequestError):

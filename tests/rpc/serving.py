@@ -24,9 +24,14 @@ from deepmusic.transports.rpc.server import RpcServer, TlsFiles
 from deepmusic.transports.rpc.terms import StreamLimits
 from deepmusic.transports.wire.listings import BundleListing, BundleState, StyleListing
 from deepmusic.transports.wire.messages import StreamConfig, StreamEvent, StreamSummary, StyleShare
+from tests.support.bundles import STYLE_SIZE
 
 STYLE_GAINS_DB = {"plain": 0.0, "quiet": -6.0, "faint": -12.0}
 """Styles of the fake shelf: with the bundle ``style-gain``, value 0 of a style is the content's gain in dB."""
+
+
+BUNDLE_DIGEST = "0123456789abcdef" * 4
+"""Digest of the bundle that the fake shelf exports for."""
 
 
 class GainStyles:
@@ -35,6 +40,7 @@ class GainStyles:
     def __init__(self) -> None:
         self.gains_db = dict(STYLE_GAINS_DB)
         self.created: list[tuple[str, tuple[int, ...], int]] = []
+        self.imported: list[tuple[StyleVector, str, bool]] = []
 
     def vector(self, name: str, bundle: LoadedBundle) -> StyleVector:
         if name not in self.gains_db:
@@ -58,6 +64,16 @@ class GainStyles:
         self.created.append((name, audio.shape, sample_rate_hz))
         self.gains_db[name] = -3.0
         return StyleListing(name=name, temporary=temporary)
+
+    def exported(self, name: str, *, bundle: str) -> StyleVector:
+        self.listing(name)
+        values = np.full(STYLE_SIZE, self.gains_db[name], np.float32)
+        return StyleVector(values=values, bundle_digest=BUNDLE_DIGEST, name=name)
+
+    def import_vector(self, vector: StyleVector, *, bundle: str, temporary: bool) -> StyleListing:
+        self.imported.append((vector, bundle, temporary))
+        self.gains_db[vector.name] = float(vector.values[0])
+        return StyleListing(name=vector.name, temporary=temporary)
 
     def delete(self, name: str) -> None:
         self.listing(name)

@@ -11,6 +11,7 @@ import pytest
 
 from deepmusic.errors import BadName, StorageFull, StyleExists, StyleNotFound
 from deepmusic.model.runtime import StyleEncoder
+from deepmusic.model.style_vector import StyleVector
 from deepmusic.styles import library as library_module
 from deepmusic.styles.library import StyleLibrary, default_style_folder
 from deepmusic.styles.source import StyleSource, style_source
@@ -83,6 +84,21 @@ def test_a_name_is_taken_only_once(library: StyleLibrary, encoder: StyleEncoder)
         library.add("brass", a_source(), encoder)
 
 
+def test_an_imported_style_survives_without_a_recording(
+    library: StyleLibrary, encoder: StyleEncoder, other_encoder: StyleEncoder, tmp_path: Path
+) -> None:
+    learned = library.add("brass", a_source(), encoder)
+    elsewhere = StyleLibrary(tmp_path / "elsewhere", wall_clock=lambda: NOW_S)
+    elsewhere.add_vector(learned)
+    (entry,) = StyleLibrary(elsewhere.folder).entries()
+    assert (entry.record.seconds, entry.record.added) == (0.0, "2023-11-14T22:13:20+00:00")
+    assert elsewhere.vector("brass", encoder).digest == learned.digest
+    with pytest.raises(StyleNotFound, match="without a recording to learn it from"):
+        elsewhere.vector("brass", other_encoder)
+    with pytest.raises(StyleExists):
+        elsewhere.add_vector(learned)
+
+
 def test_a_style_that_is_gone_is_not_found(library: StyleLibrary, encoder: StyleEncoder) -> None:
     library.add("brass", a_source(), encoder)
     library.remove("brass")
@@ -116,6 +132,10 @@ def test_a_full_disk_leaves_nothing_behind(
         library.add("brass", a_source(), encoder)
     assert library.entries() == ()
     assert list(library.folder.iterdir()) == []
+    if moment != "write_source":
+        with pytest.raises(StorageFull):
+            library.add_vector(StyleVector(values=np.ones(8, np.float32), bundle_digest="0" * 64, name="brass"))
+        assert list(library.folder.iterdir()) == []
 
 
 def test_what_a_crash_left_is_ignored_and_swept_away_later(library: StyleLibrary, encoder: StyleEncoder) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deepmusic.audio import Audio
-from deepmusic.errors import StyleNotFound
+from deepmusic.errors import BundleInvalid, StyleDamaged, StyleExists, StyleNotFound
 from deepmusic.model.catalog import BundleCatalog, CatalogEntry, LoadedBundle
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.styles.learn import learn_source
@@ -19,6 +19,13 @@ from deepmusic.transports.wire.listings import BundleListing, BundleState, Style
 
 MAX_TEMPORARY_STYLES = 256
 """Styles that are kept in memory only; one more, and the oldest goes."""
+
+
+ASIDE_CHARACTERS = 55
+"""What is left of the name of a style that is put aside: with a dash and eight digits it is 64 again."""
+
+TEMPORARY_PREFIX = "temporary-"
+"""How the names begin that are given to styles without one."""
 
 
 class Bundles:
@@ -84,6 +91,7 @@ class Styles:
         self._library = library
         self._bundle = bundle
         self._lock = threading.Lock()
+        self._importing = threading.Lock()  # one at a time: between the look at a name and its use nobody takes it
         self._temporary: OrderedDict[str, _TemporaryStyle] = OrderedDict()  # bounded by MAX_TEMPORARY_STYLES
 
     def vector(self, name: str, bundle: LoadedBundle) -> StyleVector:
@@ -118,23 +126,60 @@ class Styles:
         if not temporary:
             self._library.add(name, source, loaded.encoder)
             return _listed(self._library.entry(name))
-        name = f"temporary-{secrets.token_hex(4)}"
-        vector = learn_source(source, loaded.encoder, name=name)
-        style = _TemporaryStyle(vector=vector, source_s=source.seconds)
-        with self._lock:
-            self._temporary[name] = style
-            while len(self._temporary) > MAX_TEMPORARY_STYLES:
-                self._temporary.popitem(last=False)
-        return style.listing()
+        vector = learn_source(source, loaded.encoder, name=f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}")
+        return self._remember(_TemporaryStyle(vector=vector, source_s=source.seconds))
+
+    def exported(self, name: str, *, bundle: str) -> StyleVector:
+        """[any] A style's vector; learns it for the bundle where that has not happened yet."""
+        return self.vector(name, self._bundle(bundle))
+
+    def import_vector(self, vector: StyleVector, *, bundle: str, temporary: bool) -> StyleListing:
+        """[any] Puts a style back: under its name where that is free or has this vector, else aside, in memory."""
+        loaded = self._bundle(bundle)
+        _check_bundle(vector, loaded)
+        aside = f"{vector.name[:ASIDE_CHARACTERS]}-{vector.digest[:8]}"
+        with self._importing:
+            for name in (vector.name, aside):
+                if self._is_free(name):
+                    in_memory = temporary or name == aside or name.startswith(TEMPORARY_PREFIX)
+                    return self._keep(vector.renamed(name), in_memory=in_memory)
+                if self._digest(name, loaded) == vector.digest:
+                    return self.listing(name)
+        raise StyleExists(f"the names {vector.name!r} and {aside!r} are taken; remove one of them", resource=aside)
 
     def delete(self, name: str) -> None:
         """[any] Removes a style."""
         with self._lock:
             if self._temporary.pop(name, None) is not None:
                 return
-        if name.startswith("temporary-"):
+        if name.startswith(TEMPORARY_PREFIX):
             raise StyleNotFound(f"no temporary style is named {name!r}; it may have gone already", resource=name)
         self._library.remove(name)
+
+    def _is_free(self, name: str) -> bool:
+        with self._lock:
+            is_temporary = name in self._temporary
+        return not is_temporary and not self._library.has(name)
+
+    def _digest(self, name: str, bundle: LoadedBundle) -> str:
+        """Digest of a style's vector; empty where the bundle has none of it and cannot learn it."""
+        try:
+            return self.vector(name, bundle).digest
+        except StyleNotFound:
+            return ""
+
+    def _keep(self, vector: StyleVector, *, in_memory: bool) -> StyleListing:
+        if in_memory:
+            return self._remember(_TemporaryStyle(vector=vector, source_s=0.0))
+        self._library.add_vector(vector)
+        return _listed(self._library.entry(vector.name))
+
+    def _remember(self, style: _TemporaryStyle) -> StyleListing:
+        with self._lock:
+            self._temporary[style.vector.name] = style
+            while len(self._temporary) > MAX_TEMPORARY_STYLES:
+                self._temporary.popitem(last=False)
+        return style.listing()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -153,6 +198,21 @@ class _TemporaryStyle:
             bundle_digests=(self.vector.bundle_digest,),
             source_s=self.source_s,
             temporary=True,
+        )
+
+
+def _check_bundle(vector: StyleVector, loaded: LoadedBundle) -> None:
+    manifest = loaded.bundle.manifest
+    if vector.bundle_digest != loaded.bundle.digest:
+        raise BundleInvalid(
+            f"expected a style of bundle {manifest.name!r} with digest {loaded.bundle.digest}, got one of "
+            f"{vector.bundle_digest}; name that bundle, or install its version",
+            resource=manifest.name,
+        )
+    if len(vector.values) != manifest.style.size:
+        raise StyleDamaged(
+            f"expected a vector of {manifest.style.size} values, got {len(vector.values)}; export the style again",
+            field="vector.values",
         )
 
 

@@ -83,7 +83,10 @@ def _show(entry: StyleEntry, *, as_json: bool) -> None:
     print(f"name      {entry.name}")
     print(f"from      {record.origin or 'unknown'}")
     print(f"added     {record.added}")
-    print(f"excerpt   {record.seconds:.1f} s, {record.n_channels} channels, {record.sample_rate_hz} Hz")
+    if record.piece_samples:
+        print(f"excerpt   {record.seconds:.1f} s, {record.n_channels} channels, {record.sample_rate_hz} Hz")
+    else:
+        print("excerpt   none, it was imported")
     for digest in entry.bundle_digests:
         print(f"learned   for bundle {digest[:12]}")
 

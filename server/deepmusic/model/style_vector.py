@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ class StyleVector:
         own = self.values.copy()
         own.flags.writeable = False
         object.__setattr__(self, "values", own)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the values as little-endian float32, hexadecimal: styles with the same one sound the same."""
+        return hashlib.sha256(self.values.astype("<f4").tobytes()).hexdigest()
 
     def renamed(self, name: str) -> Self:
         """The same style under another name."""

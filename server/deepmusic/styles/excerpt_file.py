@@ -1,4 +1,7 @@
-"""The kept excerpt of a style: its pieces end to end in one FLAC file, and a small record that says how they lie."""
+"""The kept excerpt of a style: its pieces end to end in one FLAC file, and a small record that says how they lie.
+
+A style that was imported has a record without pieces, and no file.
+"""
 
 from __future__ import annotations
 
@@ -34,21 +37,28 @@ class SourceRecord:
     """When it was added, UTC, ISO 8601."""
 
     sample_rate_hz: int
-    """Rate of the excerpt, Hz."""
+    """Rate of the excerpt, Hz; 0 where there is none."""
 
     n_channels: int
-    """Channels of the excerpt."""
+    """Channels of the excerpt; 0 where there is none."""
 
     piece_samples: tuple[int, ...]
-    """Lengths of the pieces, in their order, samples."""
+    """Lengths of the pieces, in their order, samples; empty for an imported style, of which only vectors are kept."""
 
     scale: float
     """What the samples of the file are to be multiplied by: above 1 for a recording that went over full scale."""
 
     @property
     def seconds(self) -> float:
-        """Length of the excerpt."""
-        return sum(self.piece_samples) / self.sample_rate_hz
+        """Length of the excerpt; 0 where there is none."""
+        return sum(self.piece_samples) / self.sample_rate_hz if self.piece_samples else 0.0
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its numbers can be those of a style."""
+        if not self.piece_samples:
+            return self.sample_rate_hz == self.n_channels == 0
+        return min(self.piece_samples) > 0 and self.sample_rate_hz > 0 and self.n_channels > 0 and self.scale >= 1.0
 
 
 def write_source(folder: Path, source: StyleSource, *, origin: str, added_at_s: float) -> None:
@@ -71,13 +81,25 @@ def write_source(folder: Path, source: StyleSource, *, origin: str, added_at_s: 
     _sync_file(path)
     record = SourceRecord(
         origin=origin,
-        added=datetime.datetime.fromtimestamp(added_at_s, datetime.UTC).isoformat(timespec="seconds"),
+        added=_date(added_at_s),
         sample_rate_hz=source.sample_rate_hz,
         n_channels=audio.shape[0],
         piece_samples=tuple(piece.shape[1] for piece in source.pieces),
         scale=scale,
     )
-    write_synced(folder / _RECORD_NAME, json.dumps({"format": FORMAT, **asdict(record)}, indent=2).encode())
+    _write_record(folder, record)
+
+
+def write_import(folder: Path, *, added_at_s: float) -> None:
+    """Write the record of a style of which there is no recording into a new folder, down to the disk.
+
+    Raises:
+        OSError: the disk did not take it.
+    """
+    added = _date(added_at_s)
+    _write_record(
+        folder, SourceRecord(origin="", added=added, sample_rate_hz=0, n_channels=0, piece_samples=(), scale=1.0)
+    )
 
 
 def source_record(folder: Path) -> SourceRecord:
@@ -92,7 +114,7 @@ def source_record(folder: Path) -> SourceRecord:
             raise _damaged(folder)
         pieces = tuple(int(n) for n in fields.pop("piece_samples"))
         record = SourceRecord(piece_samples=pieces, **fields)
-        is_sound = min(pieces) > 0 and record.sample_rate_hz > 0 and record.n_channels > 0 and record.scale >= 1.0
+        is_sound = record.is_sound
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged(folder) from error
     if not is_sound:
@@ -107,6 +129,12 @@ def read_source(folder: Path) -> StyleSource:
         StyleNotFound: it is missing or damaged.
     """
     record = source_record(folder)
+    if not record.piece_samples:
+        raise StyleNotFound(
+            f"the style {folder.name!r} was imported for another bundle, without a recording to learn it from; "
+            "import it for this one, or add it from a recording",
+            resource=folder.name,
+        )
     try:
         samples, rate_hz = soundfile.read(folder / _AUDIO_NAME, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError, AssertionError) as error:
@@ -140,6 +168,14 @@ def sync_folder(folder: Path) -> None:
     """Bring a folder's entries to the disk, where the system can."""
     if os.name == "posix":
         _sync_file(folder)
+
+
+def _write_record(folder: Path, record: SourceRecord) -> None:
+    write_synced(folder / _RECORD_NAME, json.dumps({"format": FORMAT, **asdict(record)}, indent=2).encode())
+
+
+def _date(at_s: float) -> str:
+    return datetime.datetime.fromtimestamp(at_s, datetime.UTC).isoformat(timespec="seconds")
 
 
 def _sync_file(path: Path) -> None:

@@ -5,7 +5,7 @@
     styles/
       warm-brass/
         meta.json           where it came from, how the excerpts lie in the file
-        excerpt.flac        what it was learned from, so that it can be learned again for another bundle
+        excerpt.flac        what it was learned from, to learn it again for another bundle; an import has none
         vectors/<bundle digest>.npy
       .new-3f9a0c1b/        being written, or left by a crash; swept away after an hour
 
@@ -36,6 +36,7 @@ from deepmusic.styles.excerpt_file import (
     read_source,
     source_record,
     sync_folder,
+    write_import,
     write_source,
     write_synced,
 )
@@ -134,20 +135,33 @@ class StyleLibrary:
             StyleSilent: there is nothing to learn.
             StorageFull: it does not fit on the disk; nothing is kept.
         """
-        if (self.folder / check_style_name(name)).exists():
+        if self.has(name):
             raise StyleExists(f"a style is named {name!r} already; remove it or choose another name", resource=name)
         vector = learn_source(source, encoder, name=name)
-        with self._storing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            draft = self.folder / f".new-{secrets.token_hex(4)}"
-            try:
-                draft.mkdir()
-                write_source(draft, source, origin=origin, added_at_s=self._wall_clock())
-                _write_vector(draft, vector)
-                self._publish(draft, name)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+        with self._drafting(vector) as draft:
+            write_source(draft, source, origin=origin, added_at_s=self._wall_clock())
         return vector
+
+    def add_vector(self, vector: StyleVector) -> None:
+        """Keep a style that was learned elsewhere, without a recording: other bundles cannot learn it.
+
+        Raises:
+            BadName: no style can have this name.
+            StyleExists: there is one already.
+            StorageFull: it does not fit on the disk; nothing is kept.
+        """
+        if self.has(vector.name):
+            raise StyleExists(f"a style is named {vector.name!r} already; remove it first", resource=vector.name)
+        with self._drafting(vector) as draft:
+            write_import(draft, added_at_s=self._wall_clock())
+
+    def has(self, name: str) -> bool:
+        """Whether the name is taken, be it by a style that is damaged.
+
+        Raises:
+            BadName: no style can have this name.
+        """
+        return (self.folder / check_style_name(name)).exists()
 
     def vector(self, name: str, encoder: Encoder) -> StyleVector:
         """The style in the bundle's space, learned again from the kept excerpt where that has not happened yet.
@@ -184,6 +198,20 @@ class StyleLibrary:
         if not self.folder.is_dir():
             return []
         return [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+    @contextlib.contextmanager
+    def _drafting(self, vector: StyleVector) -> Generator[Path]:
+        """A folder that becomes the style of that name, with this vector, where nothing goes wrong."""
+        with self._storing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draft = self.folder / f".new-{secrets.token_hex(4)}"
+            try:
+                draft.mkdir()
+                yield draft
+                _write_vector(draft, vector)
+                self._publish(draft, vector.name)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
 
     def _publish(self, draft: Path, name: str) -> None:
         sync_folder(draft)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65\x65pmusic/v1/style.proto\x12\x0c\x64\x65\x65pmusic.v1\"X\n\x05Style\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x62undle_digests\x18\x02 \x03(\t\x12\x16\n\x0esource_seconds\x18\x03 \x01(\x01\x12\x11\n\ttemporary\x18\x04 \x01(\x08\"-\n\rWeightedStyle\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"7\n\x08StyleMix\x12+\n\x06styles\x18\x01 \x03(\x0b\x32\x1b.deepmusic.v1.WeightedStyleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64\x65\x65pmusic/v1/style.proto\x12\x0c\x64\x65\x65pmusic.v1\"X\n\x05Style\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x62undle_digests\x18\x02 \x03(\t\x12\x16\n\x0esource_seconds\x18\x03 \x01(\x01\x12\x11\n\ttemporary\x18\x04 \x01(\x08\"R\n\x0bStyleVector\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rbundle_digest\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"-\n\rWeightedStyle\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"7\n\x08StyleMix\x12+\n\x06styles\x18\x01 \x03(\x0b\x32\x1b.deepmusic.v1.WeightedStyleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STYLE']._serialized_start=42
   _globals['_STYLE']._serialized_end=130
-  _globals['_WEIGHTEDSTYLE']._serialized_start=132
-  _globals['_WEIGHTEDSTYLE']._serialized_end=177
-  _globals['_STYLEMIX']._serialized_start=179
-  _globals['_STYLEMIX']._serialized_end=234
+  _globals['_STYLEVECTOR']._serialized_start=132
+  _globals['_STYLEVECTOR']._serialized_end=214
+  _globals['_WEIGHTEDSTYLE']._serialized_start=216
+  _globals['_WEIGHTEDSTYLE']._serialized_end=261
+  _globals['_STYLEMIX']._serialized_start=263
+  _globals['_STYLEMIX']._serialized_end=318
 # @@protoc_insertion_point(module_scope)

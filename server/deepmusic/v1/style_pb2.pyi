@@ -18,6 +18,18 @@ class Style(_message.Message):
     temporary: bool
     def __init__(self, name: _Optional[str] = ..., bundle_digests: _Optional[_Iterable[str]] = ..., source_seconds: _Optional[float] = ..., temporary: _Optional[bool] = ...) -> None: ...
 
+class StyleVector(_message.Message):
+    __slots__ = ("name", "bundle_digest", "values", "digest")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    bundle_digest: str
+    values: bytes
+    digest: str
+    def __init__(self, name: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., values: _Optional[bytes] = ..., digest: _Optional[str] = ...) -> None: ...
+
 class WeightedStyle(_message.Message):
     __slots__ = ("name", "weight")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -26,7 +26,7 @@ from deepmusic.v1 import audio_pb2 as deepmusic_dot_v1_dot_audio__pb2
 from deepmusic.v1 import style_pb2 as deepmusic_dot_v1_dot_style__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n deepmusic/v1/style_service.proto\x12\x0c\x64\x65\x65pmusic.v1\x1a\x18\x64\x65\x65pmusic/v1/audio.proto\x1a\x18\x64\x65\x65pmusic/v1/style.proto\"X\n\x12\x43reateStyleRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.deepmusic.v1.StyleUploadH\x00\x12\r\n\x03pcm\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"i\n\x0bStyleUpload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x06\x66ormat\x18\x02 \x01(\x0b\x32\x19.deepmusic.v1.AudioFormat\x12\x0e\n\x06\x62undle\x18\x03 \x01(\t\x12\x11\n\ttemporary\x18\x04 \x01(\x08\"9\n\x13\x43reateStyleResponse\x12\"\n\x05style\x18\x01 \x01(\x0b\x32\x13.deepmusic.v1.Style\"\x13\n\x11ListStylesRequest\"9\n\x12ListStylesResponse\x12#\n\x06styles\x18\x01 \x03(\x0b\x32\x13.deepmusic.v1.Style\"\x1f\n\x0fGetStyleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetStyleResponse\x12\"\n\x05style\x18\x01 \x01(\x0b\x32\x13.deepmusic.v1.Style\"\"\n\x12\x44\x65leteStyleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteStyleResponse2\xd4\x02\n\x0cStyleService\x12T\n\x0b\x43reateStyle\x12 .deepmusic.v1.CreateStyleRequest\x1a!.deepmusic.v1.CreateStyleResponse(\x01\x12O\n\nListStyles\x12\x1f.deepmusic.v1.ListStylesRequest\x1a .deepmusic.v1.ListStylesResponse\x12I\n\x08GetStyle\x12\x1d.deepmusic.v1.GetStyleRequest\x1a\x1e.deepmusic.v1.GetStyleResponse\x12R\n\x0b\x44\x65leteStyle\x12 .deepmusic.v1.DeleteStyleRequest\x1a!.deepmusic.v1.DeleteStyleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n deepmusic/v1/style_service.proto\x12\x0c\x64\x65\x65pmusic.v1\x1a\x18\x64\x65\x65pmusic/v1/audio.proto\x1a\x18\x64\x65\x65pmusic/v1/style.proto\"X\n\x12\x43reateStyleRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.deepmusic.v1.StyleUploadH\x00\x12\r\n\x03pcm\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"i\n\x0bStyleUpload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x06\x66ormat\x18\x02 \x01(\x0b\x32\x19.deepmusic.v1.AudioFormat\x12\x0e\n\x06\x62undle\x18\x03 \x01(\t\x12\x11\n\ttemporary\x18\x04 \x01(\x08\"9\n\x13\x43reateStyleResponse\x12\"\n\x05style\x18\x01 \x01(\x0b\x32\x13.deepmusic.v1.Style\"\x13\n\x11ListStylesRequest\"9\n\x12ListStylesResponse\x12#\n\x06styles\x18\x01 \x03(\x0b\x32\x13.deepmusic.v1.Style\"\x1f\n\x0fGetStyleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetStyleResponse\x12\"\n\x05style\x18\x01 \x01(\x0b\x32\x13.deepmusic.v1.Style\"\"\n\x12\x44\x65leteStyleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteStyleResponse\"2\n\x12\x45xportStyleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x62undle\x18\x02 \x01(\t\"@\n\x13\x45xportStyleResponse\x12)\n\x06vector\x18\x01 \x01(\x0b\x32\x19.deepmusic.v1.StyleVector\"b\n\x12ImportStyleRequest\x12)\n\x06vector\x18\x01 \x01(\x0b\x32\x19.deepmusic.v1.StyleVector\x12\x0e\n\x06\x62undle\x18\x02 \x01(\t\x12\x11\n\ttemporary\x18\x03 \x01(\x08\"9\n\x13ImportStyleResponse\x12\"\n\x05style\x18\x01 \x01(\x0b\x32\x13.deepmusic.v1.Style2\xfc\x03\n\x0cStyleService\x12T\n\x0b\x43reateStyle\x12 .deepmusic.v1.CreateStyleRequest\x1a!.deepmusic.v1.CreateStyleResponse(\x01\x12O\n\nListStyles\x12\x1f.deepmusic.v1.ListStylesRequest\x1a .deepmusic.v1.ListStylesResponse\x12I\n\x08GetStyle\x12\x1d.deepmusic.v1.GetStyleRequest\x1a\x1e.deepmusic.v1.GetStyleResponse\x12R\n\x0b\x44\x65leteStyle\x12 .deepmusic.v1.DeleteStyleRequest\x1a!.deepmusic.v1.DeleteStyleResponse\x12R\n\x0b\x45xportStyle\x12 .deepmusic.v1.ExportStyleRequest\x1a!.deepmusic.v1.ExportStyleResponse\x12R\n\x0bImportStyle\x12 .deepmusic.v1.ImportStyleRequest\x1a!.deepmusic.v1.ImportStyleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,6 +51,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETESTYLEREQUEST']._serialized_end=561
   _globals['_DELETESTYLERESPONSE']._serialized_start=563
   _globals['_DELETESTYLERESPONSE']._serialized_end=584
-  _globals['_STYLESERVICE']._serialized_start=587
-  _globals['_STYLESERVICE']._serialized_end=927
+  _globals['_EXPORTSTYLEREQUEST']._serialized_start=586
+  _globals['_EXPORTSTYLEREQUEST']._serialized_end=636
+  _globals['_EXPORTSTYLERESPONSE']._serialized_start=638
+  _globals['_EXPORTSTYLERESPONSE']._serialized_end=702
+  _globals['_IMPORTSTYLEREQUEST']._serialized_start=704
+  _globals['_IMPORTSTYLEREQUEST']._serialized_end=802
+  _globals['_IMPORTSTYLERESPONSE']._serialized_start=804
+  _globals['_IMPORTSTYLERESPONSE']._serialized_end=861
+  _globals['_STYLESERVICE']._serialized_start=864
+  _globals['_STYLESERVICE']._serialized_end=1372
 # @@protoc_insertion_point(module_scope)

@@ -65,3 +65,33 @@ class DeleteStyleRequest(_message.Message):
 class DeleteStyleResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ExportStyleRequest(_message.Message):
+    __slots__ = ("name", "bundle")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    bundle: str
+    def __init__(self, name: _Optional[str] = ..., bundle: _Optional[str] = ...) -> None: ...
+
+class ExportStyleResponse(_message.Message):
+    __slots__ = ("vector",)
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    vector: _style_pb2.StyleVector
+    def __init__(self, vector: _Optional[_Union[_style_pb2.StyleVector, _Mapping]] = ...) -> None: ...
+
+class ImportStyleRequest(_message.Message):
+    __slots__ = ("vector", "bundle", "temporary")
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    TEMPORARY_FIELD_NUMBER: _ClassVar[int]
+    vector: _style_pb2.StyleVector
+    bundle: str
+    temporary: bool
+    def __init__(self, vector: _Optional[_Union[_style_pb2.StyleVector, _Mapping]] = ..., bundle: _Optional[str] = ..., temporary: _Optional[bool] = ...) -> None: ...
+
+class ImportStyleResponse(_message.Message):
+    __slots__ = ("style",)
+    STYLE_FIELD_NUMBER: _ClassVar[int]
+    style: _style_pb2.Style
+    def __init__(self, style: _Optional[_Union[_style_pb2.Style, _Mapping]] = ...) -> None: ...

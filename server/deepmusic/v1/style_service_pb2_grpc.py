@@ -55,6 +55,16 @@ class StyleServiceStub:
                 request_serializer=deepmusic_dot_v1_dot_style__service__pb2.DeleteStyleRequest.SerializeToString,
                 response_deserializer=deepmusic_dot_v1_dot_style__service__pb2.DeleteStyleResponse.FromString,
                 _registered_method=True)
+        self.ExportStyle = channel.unary_unary(
+                '/deepmusic.v1.StyleService/ExportStyle',
+                request_serializer=deepmusic_dot_v1_dot_style__service__pb2.ExportStyleRequest.SerializeToString,
+                response_deserializer=deepmusic_dot_v1_dot_style__service__pb2.ExportStyleResponse.FromString,
+                _registered_method=True)
+        self.ImportStyle = channel.unary_unary(
+                '/deepmusic.v1.StyleService/ImportStyle',
+                request_serializer=deepmusic_dot_v1_dot_style__service__pb2.ImportStyleRequest.SerializeToString,
+                response_deserializer=deepmusic_dot_v1_dot_style__service__pb2.ImportStyleResponse.FromString,
+                _registered_method=True)
 
 
 class StyleServiceServicer:
@@ -89,6 +99,22 @@ class StyleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportStyle(self, request, context):
+        """Gives a style's vector, to be kept in a project. NOT_FOUND when there is none of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportStyle(self, request, context):
+        """Puts back what ExportStyle gave, on this server or on another one that has the same bundle. A style that is there
+        already, with the same vector, stays as it is. One of the same name with another vector is never overwritten: the
+        style that comes in is then kept in memory only, under its name with eight digits of its digest behind it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StyleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +137,16 @@ def add_StyleServiceServicer_to_server(servicer, server):
                     servicer.DeleteStyle,
                     request_deserializer=deepmusic_dot_v1_dot_style__service__pb2.DeleteStyleRequest.FromString,
                     response_serializer=deepmusic_dot_v1_dot_style__service__pb2.DeleteStyleResponse.SerializeToString,
+            ),
+            'ExportStyle': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportStyle,
+                    request_deserializer=deepmusic_dot_v1_dot_style__service__pb2.ExportStyleRequest.FromString,
+                    response_serializer=deepmusic_dot_v1_dot_style__service__pb2.ExportStyleResponse.SerializeToString,
+            ),
+            'ImportStyle': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportStyle,
+                    request_deserializer=deepmusic_dot_v1_dot_style__service__pb2.ImportStyleRequest.FromString,
+                    response_serializer=deepmusic_dot_v1_dot_style__service__pb2.ImportStyleResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +258,60 @@ class StyleService:
             '/deepmusic.v1.StyleService/DeleteStyle',
             deepmusic_dot_v1_dot_style__service__pb2.DeleteStyleRequest.SerializeToString,
             deepmusic_dot_v1_dot_style__service__pb2.DeleteStyleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportStyle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/deepmusic.v1.StyleService/ExportStyle',
+            deepmusic_dot_v1_dot_style__service__pb2.ExportStyleRequest.SerializeToString,
+            deepmusic_dot_v1_dot_style__service__pb2.ExportStyleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportStyle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/deepmusic.v1.StyleService/ImportStyle',
+            deepmusic_dot_v1_dot_style__service__pb2.ImportStyleRequest.SerializeToString,
+            deepmusic_dot_v1_dot_style__service__pb2.ImportStyleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,6 +23,7 @@ import grpc.aio
 from deepmusic.audio import Audio
 from deepmusic.errors import InternalError
 from deepmusic.model.style_share import StyleShare
+from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.events import AudioFlag, Control, Finish, Flush, Timing
 from deepmusic.transports.rpc.ending import CallEnding
 from deepmusic.transports.rpc.options import CHANNEL_OPTIONS
@@ -44,6 +45,7 @@ from deepmusic.transports.wire.messages import (
 from deepmusic.transports.wire.pcm import PcmCodec, SampleFormat
 from deepmusic.transports.wire.requests import write_format, write_request
 from deepmusic.transports.wire.responses import read_response
+from deepmusic.transports.wire.style_vectors import read_style_vector, write_style_vector
 from deepmusic.v1 import (
     model_service_pb2,
     model_service_pb2_grpc,
@@ -180,6 +182,31 @@ class RpcClient:
         """Removes a style."""
         request = style_service_pb2.DeleteStyleRequest(name=name)
         await self._answer(self._styles.DeleteStyle(request, timeout=CALL_TIMEOUT_S))
+
+    async def export_style(self, name: str, *, bundle: str = "") -> StyleVector:
+        """A style's vector, to be kept in a project.
+
+        Args:
+            name: The style.
+            bundle: Whose vector it is to be; empty for the default one.
+        """
+        request = style_service_pb2.ExportStyleRequest(name=name, bundle=bundle)
+        answer = await self._answer(self._styles.ExportStyle(request, timeout=LEARN_TIMEOUT_S))
+        return read_style_vector(answer.vector)
+
+    async def import_style(self, vector: StyleVector, *, bundle: str = "", temporary: bool = False) -> StyleListing:
+        """Puts a style back; its name may be another one there.
+
+        Args:
+            vector: What ``export_style`` gave.
+            bundle: The bundle that has the vector's digest; empty for the default one.
+            temporary: Whether the server keeps it in memory only.
+        """
+        request = style_service_pb2.ImportStyleRequest(
+            vector=write_style_vector(vector), bundle=bundle, temporary=temporary
+        )
+        answer = await self._answer(self._styles.ImportStyle(request, timeout=LEARN_TIMEOUT_S))
+        return read_style_listing(answer.style)
 
     def transfer(self, config: StreamConfig, *, timeout_s: float | None = None) -> TransferCall:
         """A stream; enter it as a context to open it.

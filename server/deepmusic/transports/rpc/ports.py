@@ -131,3 +131,30 @@ class StyleShelf(Protocol):
             StyleNotFound: There is none of that name.
         """
         ...
+
+    def exported(self, name: str, *, bundle: str) -> StyleVector:
+        """[any] A style's vector; reads files, and may take seconds where the bundle has to learn it first.
+
+        Args:
+            name: The style.
+            bundle: Whose vector it is to be; empty for the default one.
+
+        Raises:
+            StyleNotFound: There is none of that name, or the bundle cannot learn it.
+        """
+        ...
+
+    def import_vector(self, vector: StyleVector, *, bundle: str, temporary: bool) -> StyleListing:
+        """[any] Puts a style back; its name may be another one afterwards. Never changes a style that is there.
+
+        Args:
+            vector: What was exported.
+            bundle: To which it belongs; empty for the default one.
+            temporary: Whether to keep it in memory only.
+
+        Raises:
+            BundleInvalid: It belongs to another bundle.
+            StyleDamaged: It has the wrong size.
+            StyleExists: Two other styles have its name and the name that it would have instead.
+        """
+        ...

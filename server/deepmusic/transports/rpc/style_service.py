@@ -1,4 +1,4 @@
-"""StyleService: styles are learned from uploads, listed and removed."""
+"""StyleService: styles are learned from uploads, listed, removed, given out and put back."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from deepmusic.transports.rpc.ports import StyleShelf
 from deepmusic.transports.wire.listings import write_style_listing
 from deepmusic.transports.wire.pcm import PcmCodec
 from deepmusic.transports.wire.requests import read_format
+from deepmusic.transports.wire.style_vectors import read_style_vector, write_style_vector
 from deepmusic.v1 import style_service_pb2, style_service_pb2_grpc
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -117,6 +118,24 @@ class StyleService(style_service_pb2_grpc.StyleServiceServicer):
         await asyncio.to_thread(self._styles.delete, check_name(request.name, field="name"))
         return style_service_pb2.DeleteStyleResponse()
 
+    async def ExportStyle(  # noqa: N802 (gRPC's name)
+        self, request: style_service_pb2.ExportStyleRequest, context: _Context
+    ) -> style_service_pb2.ExportStyleResponse:
+        """[loop] Gives a style's vector out."""
+        name, bundle = check_name(request.name, field="name"), _checked_bundle(request.bundle, field="bundle")
+        vector = await asyncio.to_thread(self._styles.exported, name, bundle=bundle)
+        return style_service_pb2.ExportStyleResponse(vector=write_style_vector(vector))
+
+    async def ImportStyle(  # noqa: N802 (gRPC's name)
+        self, request: style_service_pb2.ImportStyleRequest, context: _Context
+    ) -> style_service_pb2.ImportStyleResponse:
+        """[loop] Puts a style back."""
+        vector, bundle = read_style_vector(request.vector), _checked_bundle(request.bundle, field="bundle")
+        listing = await asyncio.to_thread(
+            self._styles.import_vector, vector, bundle=bundle, temporary=request.temporary
+        )
+        return style_service_pb2.ImportStyleResponse(style=write_style_listing(listing))
+
 
 async def _receive(parts: AsyncIterator[style_service_pb2.CreateStyleRequest]) -> _Upload:
     upload: _Upload | None = None
@@ -153,12 +172,14 @@ def _begin(header: style_service_pb2.StyleUpload) -> _Upload:
         raise BadConfig(f"expected 1 to {MAX_CHANNELS} channels, got {n_channels}", field="header.format.n_channels")
     if header.name or not header.temporary:
         check_name(header.name, field="header.name")
-    if header.bundle:
-        check_name(header.bundle, field="header.bundle")
     return _Upload(
         codec=PcmCodec(n_channels, sample_format),
         name=header.name,
-        bundle=header.bundle,
+        bundle=_checked_bundle(header.bundle, field="header.bundle"),
         sample_rate_hz=rate_hz,
         is_temporary=header.temporary,
     )
+
+
+def _checked_bundle(name: str, *, field: str) -> str:
+    return check_name(name, field=field) if name else ""
