@@ -27,6 +27,9 @@ PROGRAMS = [
     "jump_test",
     "jump_test_tsan",
     "jump_test_asan",
+    "keeping_test",
+    "keeping_test_tsan",
+    "keeping_test_asan",
     "callback_test",
     "processor_test",
 ]

@@ -104,6 +104,7 @@ void Editor::choose_style(std::size_t slot) {
   const auto style = styles_[slot].getText().trim().toStdString();
   if (style == project.settings.styles[slot]) return;
   project.settings.styles[slot] = style;
+  project.settings.vectors[slot].clear();
   processor_.change(project);
 }
 

@@ -204,12 +204,20 @@ void Processor::set_deadline(double milliseconds) {
   }
 }
 
-// A project names the bundle that it was played with, so that another machine plays the same or says what is missing.
+// A project names the bundle that it was played with, so that another machine plays the same or says what is missing, and
+// has the styles of its slots.
 void Processor::getStateInformation(juce::MemoryBlock& bytes) {
   Project now = project();
-  if (const auto snapshot = bridge_.snapshot(); now.settings.bundle.empty() && snapshot.link == Link::kStreaming) {
+  const auto snapshot = bridge_.snapshot();
+  if (now.settings.bundle.empty() && snapshot.link == Link::kStreaming) {
     now.settings.bundle = snapshot.bundle;
     now.settings.bundle_digest = snapshot.bundle_digest;
+  }
+  for (std::size_t slot = 0; slot < kSlots; ++slot) {
+    const auto fetched = snapshot.vectors.find(now.settings.styles[slot]);
+    if (now.settings.vectors[slot].empty() && fetched != snapshot.vectors.end()) {
+      now.settings.vectors[slot] = fetched->second;
+    }
   }
   now.write(parameters_, bytes);
 }

@@ -5,7 +5,18 @@ namespace {
 
 constexpr int kFormat = 1;
 
-const juce::Identifier kProject("deepmusic"), kValues("values"), kStyle("style");
+const juce::Identifier kProject("deepmusic"), kValues("values"), kStyle("style"), kVector("vector");
+
+// A message that a server gave, as text; a server bounds it by 64 KiB, and what is longer is none of ours.
+constexpr std::size_t kMostMessageBytes = 70000;
+
+juce::String as_text(const std::string& message) { return juce::Base64::toBase64(message.data(), message.size()); }
+
+std::string as_message(const juce::String& text) {
+  juce::MemoryOutputStream bytes;
+  if (!juce::Base64::convertFromBase64(bytes, text) || bytes.getDataSize() > kMostMessageBytes) return {};
+  return std::string(static_cast<const char*>(bytes.getData()), bytes.getDataSize());
+}
 
 }  // namespace
 
@@ -51,9 +62,10 @@ void Project::write(const Parameters& parameters, juce::MemoryBlock& bytes) cons
   tree.setProperty("bundle_digest", juce::String(settings.bundle_digest), nullptr);
   tree.setProperty("deadline_ms", deadline_ms, nullptr);
   tree.setProperty("is_b", is_b, nullptr);
-  for (const std::string& name : settings.styles) {
+  for (std::size_t slot = 0; slot < kSlots; ++slot) {
     juce::ValueTree style(kStyle);
-    style.setProperty("name", juce::String(juce::CharPointer_UTF8(name.c_str())), nullptr);
+    style.setProperty("name", juce::String(juce::CharPointer_UTF8(settings.styles[slot].c_str())), nullptr);
+    if (!settings.vectors[slot].empty()) style.setProperty(kVector, as_text(settings.vectors[slot]), nullptr);
     tree.appendChild(style, nullptr);
   }
   tree.appendChild(values_of(parameters), nullptr);
@@ -79,7 +91,9 @@ bool Project::read(const Parameters& parameters, const void* bytes, int size) {
   other = tree.getChildWithName("other").getChild(0).createCopy();
   std::size_t slot = 0;
   for (const auto& child : tree) {
-    if (child.hasType(kStyle) && slot < kSlots) settings.styles[slot++] = child["name"].toString().toStdString();
+    if (!child.hasType(kStyle) || slot >= kSlots) continue;
+    settings.styles[slot] = child["name"].toString().toStdString();
+    settings.vectors[slot++] = as_message(child[kVector].toString());
   }
   set_values(parameters, tree.getChildWithName(kValues));
   return true;

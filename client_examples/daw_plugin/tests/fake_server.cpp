@@ -208,6 +208,8 @@ struct Peer {
       say(id, stream, all.bytes);
       return end(id, stream, 0, "");
     }
+    if (stream.path.find("ImportStyle") != std::string::npos) return put_back(id, stream, message);
+    if (stream.path.find("ExportStyle") != std::string::npos) return give_out(id, stream, message);
     if (stream.path.find("StreamTransfer") == std::string::npos) return end(id, stream, 12, "METHOD_UNKNOWN");
     Reader reader(message);
     while (reader.next()) {
@@ -215,6 +217,32 @@ struct Peer {
       if (reader.field() == 2) hear(id, stream, reader.text());
       if (reader.field() == 3) change(reader.text());
     }
+  }
+
+  void put_back(std::int32_t id, Stream& stream, std::string_view bytes) {
+    const std::lock_guard<std::mutex> lock(server.mutex_);
+    if (server.terms_.name_of_imports.empty()) return end(id, stream, 9, "MODEL_INVALID");
+    Reader reader(bytes);
+    while (reader.next()) {
+      if (reader.field() == 1) server.imports_.push_back(reader.string());
+    }
+    Writer style, response;
+    style.text(1, server.terms_.name_of_imports);
+    response.message(1, style);
+    say(id, stream, response.bytes);
+    end(id, stream, 0, "");
+  }
+
+  void give_out(std::int32_t id, Stream& stream, std::string_view bytes) {
+    const std::lock_guard<std::mutex> lock(server.mutex_);
+    if (!server.terms_.gives_vectors) return end(id, stream, 12, "METHOD_UNKNOWN");
+    Writer response;
+    Reader reader(bytes);
+    while (reader.next()) {
+      if (reader.field() == 1) response.text(1, "vector of " + reader.string());
+    }
+    say(id, stream, response.bytes);
+    end(id, stream, 0, "");
   }
 
   void configure(std::int32_t id, Stream& stream, std::string_view bytes) {
@@ -454,6 +482,11 @@ std::vector<Config> Server::configs() const {
 std::vector<Change> Server::changes() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return changes_;
+}
+
+std::vector<std::string> Server::imports() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return imports_;
 }
 
 void Server::run() {

@@ -20,6 +20,8 @@ struct Terms {
   int max_streams = 64;
   int refusal_code = 0;              // of every stream; 0 refuses none
   std::string refusal_reason;
+  std::string name_of_imports;       // what a style is called that is put back; empty: it is refused
+  bool gives_vectors = false;
   bool speaks_nonsense = false;      // sends bytes that are no HTTP/2
 };
 
@@ -54,6 +56,7 @@ class Server {
 
   std::vector<Config> configs() const;
   std::vector<Change> changes() const;
+  std::vector<std::string> imports() const;  // vectors
   int n_open_streams() const { return n_open_.load(); }
   std::uint64_t n_received_samples() const { return n_received_.load(); }
   bool was_overrun() const { return was_overrun_.load(); }  // a live client was faster than the credit
@@ -69,6 +72,7 @@ class Server {
   Terms terms_;
   std::vector<Config> configs_;
   std::vector<Change> changes_;
+  std::vector<std::string> imports_;
   std::atomic<int> n_open_{0};
   std::atomic<std::uint64_t> n_received_{0};
   std::atomic<std::uint64_t> longest_gap_{0};

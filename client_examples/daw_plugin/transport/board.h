@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ struct Settings {
   std::string bundle;         // empty: the server's default
   std::string bundle_digest;  // empty: any
   std::array<std::string, kSlots> styles;
+  std::array<std::string, kSlots> vectors;  // of the styles, as ExportStyle gave them; empty: whatever the server has
 
   // The styles that weights name; empty slots are left out.
   std::vector<wire::StyleShare> mix(const std::array<float, kSlots>& weights) const {
@@ -46,6 +48,7 @@ struct Snapshot {
   std::string bundle, bundle_digest, provider, precision;
   std::vector<wire::StyleListing> styles;
   std::vector<wire::BundleListing> bundles;
+  std::map<std::string, std::string> vectors;  // as the server has them, of the styles in the slots, by name
   std::uint32_t n_browsed = 0;  // counts up with each list that came
   std::string learned;          // what became of the last recording to learn; empty while it is learned
   bool is_learning = false;

@@ -118,8 +118,9 @@ void Courier::take_orders() {
       settings.server != settings_.server || settings.root_certificates != settings_.root_certificates;
   const bool is_another_bundle =
       settings.bundle != settings_.bundle || settings.bundle_digest != settings_.bundle_digest;
-  const bool are_other_styles = settings.styles != settings_.styles;
+  const bool are_other_styles = settings.styles != settings_.styles || settings.vectors != settings_.vectors;
   settings_ = settings;
+  keeper_.configure(settings_);
   if (is_elsewhere) {
     lose_connection("the server was changed");
     was_slow_to_fail_ = false;
@@ -131,7 +132,7 @@ void Courier::take_orders() {
     stream_.reset();
     retry_at_ = {};
   } else if (are_other_styles) {
-    stream_->change_styles(settings_);
+    are_styles_due_ = true;
   }
 }
 
@@ -173,9 +174,11 @@ void Courier::advance(Clock::time_point now) {
   connection_->advance(now);
   if (connection_->state() == Connection::State::kOpen) {
     inquiries_.advance(*connection_, settings_.bundle);
+    keeper_.advance(*connection_);
+    look_at_styles();
     if (stream_ != nullptr) {
       look_at_stream(now);
-    } else if (wants_stream && now >= retry_at_) {
+    } else if (wants_stream && now >= retry_at_ && keeper_.is_ready()) {
       open(now);
     }
   }
@@ -198,6 +201,16 @@ void Courier::advance(Clock::time_point now) {
   }
 }
 
+// A stream that plays goes on with its styles until the new ones are there.
+void Courier::look_at_styles() {
+  if (!keeper_.is_ready()) return;
+  if (are_styles_due_ && stream_ != nullptr && stream_->is_streaming()) {
+    played_ = keeper_.played();
+    stream_->change_styles(played_);
+  }
+  are_styles_due_ = false;
+}
+
 void Courier::connect(Clock::time_point now) {
   const auto address = Address::parse(settings_.server);
   if (!address) {
@@ -209,8 +222,9 @@ void Courier::connect(Clock::time_point now) {
 }
 
 void Courier::open(Clock::time_point now) {
+  played_ = keeper_.played();
   stream_ = std::make_unique<Stream>(*connection_, *line_, turned_, parameter_names_, board_, counters_);
-  if (stream_->open(settings_, now)) {
+  if (stream_->open(played_, now)) {
     if (line_->link.load(std::memory_order_relaxed) == Link::kConnecting) set_link(Link::kOpening, "");
     return;
   }
@@ -221,8 +235,9 @@ void Courier::open(Clock::time_point now) {
 }
 
 void Courier::look_at_stream(Clock::time_point now) {
-  if (stream_->advance(settings_, now)) {
+  if (stream_->advance(played_, now)) {
     was_turned_away_ = false;
+    keeper_.fetch_again();
     set_link(Link::kStreaming, "");
   }
   if (stream_->is_over()) {
@@ -230,7 +245,7 @@ void Courier::look_at_stream(Clock::time_point now) {
   } else if (stream_->is_streaming() && stream_->is_stale()) {
     stream_.reset();
     set_link(Link::kConnecting, "");
-    open(now);
+    if (keeper_.is_ready()) open(now);
   }
 }
 
@@ -238,6 +253,7 @@ void Courier::end_of_call(Clock::time_point now) {
   const RpcStatus status = stream_->status();
   const bool is_turned_away = !stream_->is_streaming() && connection_->is_leaving();
   stream_.reset();
+  keeper_.put_back_again();
   if (is_turned_away) {
     lose_connection("the server stops");
     retry_at_ = {};
@@ -256,6 +272,7 @@ void Courier::end_of_call(Clock::time_point now) {
 void Courier::lose_connection(const std::string& why) {
   stream_.reset();
   inquiries_.forget(why);
+  keeper_.forget();
   connection_.reset();
 }
 

@@ -18,6 +18,7 @@
 #include "transport/inquiries.h"
 #include "transport/line.h"
 #include "transport/stream.h"
+#include "transport/style_keeper.h"
 
 namespace deepmusic {
 
@@ -41,6 +42,7 @@ class Courier {
   void take_line(std::shared_ptr<Line> line);
   void look_at_host(Clock::time_point now);
   void advance(Clock::time_point now);
+  void look_at_styles();
   void connect(Clock::time_point now);
   void open(Clock::time_point now);
   void look_at_stream(Clock::time_point now);
@@ -70,6 +72,9 @@ class Courier {
   Turned turned_;
   std::unique_ptr<Connection> connection_;
   Inquiries inquiries_{board_};
+  StyleKeeper keeper_{board_};
+  Settings played_;  // the settings with the server's names for the styles, once it has them
+  bool are_styles_due_ = false;  // a stream has to be told of other ones
   std::unique_ptr<Stream> stream_;  // on the connection: goes before it
   Clock::time_point connect_began_, retry_at_, moved_at_;
   std::uint64_t seen_written_ = 0;

@@ -215,6 +215,20 @@ std::string style_pcm(std::string_view pcm) {
   return std::move(part.bytes);
 }
 
+std::string export_request(std::string_view name, std::string_view bundle) {
+  Writer all;
+  all.text(1, name);
+  all.text_unless_empty(2, bundle);
+  return std::move(all.bytes);
+}
+
+std::string import_request(std::string_view vector, std::string_view bundle) {
+  Writer all;
+  all.text(1, vector);
+  all.text_unless_empty(2, bundle);
+  return std::move(all.bytes);
+}
+
 bool read_response(std::string_view bytes, Response& response) {
   response = {};
   Reader reader(bytes);
@@ -264,6 +278,14 @@ bool read_created_style(std::string_view bytes, StyleListing& style) {
     if (reader.field() == 1 && !read_style(reader.text(), style)) return false;
   }
   return reader.is_ok();
+}
+
+bool read_exported_style(std::string_view bytes, std::string& vector) {
+  Reader reader(bytes);
+  while (reader.next()) {
+    if (reader.field() == 1) vector = reader.string();
+  }
+  return reader.is_ok() && !vector.empty();
 }
 
 bool read_error_details(std::string_view bytes, ErrorDetails& details) {

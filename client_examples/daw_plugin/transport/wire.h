@@ -96,11 +96,16 @@ std::string style_header(std::string_view name, std::uint32_t sample_rate_hz, st
                          std::string_view bundle);
 std::string style_pcm(std::string_view pcm);
 
+// Styles' vectors: what a server gives is kept as it is, and given back as it was.
+std::string export_request(std::string_view name, std::string_view bundle);
+std::string import_request(std::string_view vector, std::string_view bundle);
+
 // Each returns false where the bytes are no such message. What is unknown in them is passed over.
 bool read_response(std::string_view bytes, Response& response);
 bool read_styles(std::string_view bytes, std::vector<StyleListing>& styles);
 bool read_bundles(std::string_view bytes, std::vector<BundleListing>& bundles);
-bool read_created_style(std::string_view bytes, StyleListing& style);
+bool read_created_style(std::string_view bytes, StyleListing& style);  // and one that was put back
+bool read_exported_style(std::string_view bytes, std::string& vector);
 
 // google.rpc.Status with its ErrorInfo and RetryInfo.
 struct ErrorDetails {
