@@ -13,6 +13,7 @@ from deepmusic.errors import RequestError
 from deepmusic.model.style_share import StyleShare
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import Setting
+from deepmusic.session.statistics import Statistics
 from deepmusic.stage.receipt import Changed, Circumstances, Ended, Finished, Mark, Receipt, Restyled
 from deepmusic.stage.receipt_json import read_entry, read_receipt, write_entry, write_receipt
 from deepmusic.transports.file import recording as recording_module
@@ -48,6 +49,7 @@ RECEIPT = Receipt(
     deadline_samples=None,
     settings=(Setting(name="mix", value=0.1),),
     style=STYLE,
+    statistics=Statistics(bundle_digest="d" * 64, values=np.float32([0.5, -1e-30]), content_power=1.0 / 3.0),
 )
 MOVED = Changed(position=480, name="mix", value=1.0 / 3.0, at_sample=None, ramp_samples=960)
 RESTYLED = Restyled(position=0, style=STYLE, at_sample=3, fade_samples=None)

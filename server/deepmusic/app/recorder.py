@@ -125,6 +125,7 @@ class Recorder:
             deadline_samples=config.deadline_samples,
             settings=config.settings,
             style=style,
+            statistics=config.statistics,
         )
 
 

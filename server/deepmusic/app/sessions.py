@@ -127,14 +127,17 @@ class Sessions:
                 resource=name,
             )
         vector = self._blend(config.styles, loaded)
+        facts = model_facts(loaded.transfer)
+        facts.held()  # asked here, on the first stream of a bundle, and not when one that plays is frozen
         session = Session(
             SessionConfig(
                 audio_format=config.audio_format,
                 settings=config.settings,
                 max_block_samples=max_block_samples,
                 noise_seed=config.noise_seed,
+                statistics=config.statistics,
             ),
-            model_facts(loaded.transfer),
+            facts,
             vector,
         )
         rate_hz = config.audio_format.sample_rate_hz
@@ -147,7 +150,7 @@ class Sessions:
         worker = SessionWorker(
             session, self._scheduler, lambda event: emit(_emitted(event)), deadline_s=deadline_s, tape=tape
         )
-        facts = SessionFacts(
+        session_facts = SessionFacts(
             bundle=name,
             bundle_digest=loaded.bundle.digest,
             latency_samples=session.latency_samples,
@@ -159,7 +162,7 @@ class Sessions:
         worker.start()
         return OpenSession(
             worker,
-            facts,
+            session_facts,
             config,
             AskedValues(config.settings, vector.name, vector.shares),
             find_style=lambda shares: self._blend(shares, loaded),

@@ -73,6 +73,7 @@ def _run(args: argparse.Namespace, recorded: Recorded, check: Callable[[], None]
             max_block_samples=BLOCK_SAMPLES,
             noise_seed=receipt.noise_seed,
             backlog_s=math.inf,
+            statistics=receipt.statistics if is_same_bundle else None,
         ),
         model_facts(loaded.transfer),
         style_of(receipt.style),

@@ -95,11 +95,25 @@ class LoudnessMatch:
             gain_db[frame] = self._gain_db
         return (10.0 ** (gain_db * strength / 20.0)).astype(np.float32)
 
+    @property
+    def means(self) -> tuple[float, float]:
+        """Running means of content and wet, powers over full scale; 0 where nothing was heard."""
+        return self._content, self._wet
+
     def reset(self) -> None:
         """As if nothing had been heard."""
         self._recent[:] = [0.0] * len(self._recent)
         self._n_heard, self._gain_db = 0, 0.0
         self._content = self._wet = 0.0
+
+    def resume(self, content: float, wet: float) -> None:
+        """As if content and wet of these powers had been heard for long; nothing where the content's is 0."""
+        self.reset()
+        if content > 0.0:
+            self._recent[:] = [content] * len(self._recent)
+            self._n_heard = len(self._recent)
+            self._content, self._wet = content, wet
+            self._gain_db = self._matching_gain_db()
 
     def _hear(self, content: float, wet: float) -> None:
         self._recent[self._n_heard % len(self._recent)] = content
@@ -111,8 +125,11 @@ class LoudnessMatch:
         rate = max(self._rate, 1.0 / self._n_heard)
         self._content += rate * (content - self._content)
         self._wet += rate * (wet - self._wet)
+        self._gain_db = self._matching_gain_db()
+
+    def _matching_gain_db(self) -> float:
         ratio = self._content / max(self._wet, 1e-20)  # a silent wet gets the largest gain, of nothing
-        self._gain_db = 10.0 * math.log10(min(max(ratio, 1.0 / self._largest_ratio), self._largest_ratio))
+        return 10.0 * math.log10(min(max(ratio, 1.0 / self._largest_ratio), self._largest_ratio))
 
 
 class TruePeakCeiling:

@@ -8,7 +8,7 @@ sample position, counted from the start of the stream; no event carries a clock'
     from the transport   AudioIn  Control  ChangeStyle  ChangeBundle  Flush  Finish
     from the model       StepResult  StepMissed
     to the model         StepRequest
-    to the transport     AudioOut  Notice  Summary  Failure
+    to the transport     AudioOut  Notice  Held  Summary  Failure
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from deepmusic.audio import Audio
 from deepmusic.errors import DeepmusicError
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import ModelFacts
+from deepmusic.session.statistics import Statistics
 from deepmusic.session.stats import SessionStats
 
 
@@ -245,6 +246,14 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The content's running statistics stand still from here on: ``freeze`` went on, or the style changed under it."""
+
+    statistics: Statistics
+    """What they stand at; a session that begins with them, frozen, sounds alike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The session's last word after ``Finish``."""
 
@@ -265,4 +274,4 @@ class Failure:
 
 
 InEvent = AudioIn | Control | ChangeStyle | ChangeBundle | StepResult | StepMissed | Flush | Finish
-OutEvent = StepRequest | AudioOut | Notice | Summary | Failure
+OutEvent = StepRequest | AudioOut | Notice | Held | Summary | Failure

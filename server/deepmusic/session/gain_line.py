@@ -73,6 +73,11 @@ class GainLine:
         return self._standing is _Standing.UNASKED and is_whole and not self._is_busy
 
     @property
+    def state(self) -> _Array:
+        """The model's state, as of its last answer."""
+        return self._state
+
+    @property
     def missing(self) -> Miss | None:
         """Why there are no gains for the frames that are due; ``None`` where there are."""
         return None if self._is_there else self._why

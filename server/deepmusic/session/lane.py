@@ -20,6 +20,7 @@ from deepmusic.session.controls import StyleShape
 from deepmusic.session.events import LaneRequest
 from deepmusic.session.gain_line import GainLine
 from deepmusic.session.parameters import HIGHEST_HZ, LOWEST_HZ
+from deepmusic.session.statistics import Statistics
 
 OFF_DB = -120.0
 """A gain at or below this is silence; the model's gains are limited to it from below."""
@@ -65,6 +66,7 @@ class Lane:
         geometry: Sizes and rate.
         n_channels: Channels of the stream.
         line: The way to the model and back; a new one by default.
+        statistics: What is known of the content when the lane begins, without ``line``, and when it begins anew.
     """
 
     def __init__(
@@ -76,14 +78,20 @@ class Lane:
         geometry: StftGeometry,
         n_channels: int,
         line: GainLine | None = None,
+        statistics: Statistics | None = None,
     ) -> None:
         self.number = number
         self.model = model
         self.vector = vector
-        self.line = GainLine(model, model.initial_state) if line is None else line
+        self.is_frozen = False
+        """Whether the model was last asked with its statistics held."""
+        self._first_statistics = statistics
+        self.line = self._new_line() if line is None else line
         self._tools = band_tools(model.layout, geometry)
         self._bins_hz = bin_frequencies_hz(geometry)
         self._loudness = LoudnessMatch(geometry)
+        if line is None:
+            self._begin_loudness()
         self._weighting = k_weighting(geometry)
         self._synthesis = SynthesisStft(geometry, n_channels)
         self._mixer = GainMixer(len(EXCITATIONS), n_channels, STEP_FRAMES, geometry.n_bins)
@@ -99,6 +107,7 @@ class Lane:
     def request(self, is_frozen: bool) -> LaneRequest:
         """What the model is to be asked now, where the line wants a call."""
         call = self.line.call()
+        self.is_frozen = is_frozen
         return LaneRequest(
             lane=self.number,
             model=self.model,
@@ -134,11 +143,22 @@ class Lane:
         return self._synthesis.process(wet)
 
     def reset(self) -> None:
-        """As if nothing had been heard."""
-        self.line = GainLine(self.model, self.model.initial_state)
-        self._loudness.reset()
+        """As if nothing had been heard since the lane began."""
+        self.line = self._new_line()
+        self._begin_loudness()
         self._synthesis.reset()
         self._held_db = self._neutral_db()
+
+    def statistics(self) -> Statistics | None:
+        """What is known of the content now; ``None`` where the bundle's cannot be told apart."""
+        return self.model.statistics_in(self.line.state, *self._loudness.means)
+
+    def _new_line(self) -> GainLine:
+        return GainLine(self.model, self.model.state_with(self._first_statistics))
+
+    def _begin_loudness(self) -> None:
+        first = self._first_statistics
+        self._loudness.resume(*((0.0, 0.0) if first is None else (first.content_power, first.wet_power)))
 
     def _shaped_gains(
         self, gain_db: npt.NDArray[np.float32], strength: Audio, share: npt.NDArray[np.float32] | None

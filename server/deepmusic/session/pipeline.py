@@ -38,6 +38,7 @@ from deepmusic.session.events import AudioFlag, LaneRequest, LaneResult, Miss, N
 from deepmusic.session.gain_line import GainLine
 from deepmusic.session.lane import Heard, Lane, k_weighting
 from deepmusic.session.mixing import Rescue, eased, mix
+from deepmusic.session.statistics import Statistics
 from deepmusic.session.waiting_content import WaitingContent
 
 MAX_CHANGES = 256
@@ -83,7 +84,10 @@ class Pipeline:
         self._dry_delay = DelayLine(n_channels, self._late_samples + self._mix_lag)
         self._content = WaitingContent(self._late_frames // STEP_FRAMES, n_channels, self._geometry)
         self._n_lanes_begun = 0
-        self._lanes = [self._new_lane(model, vector)]
+        self._first_statistics = config.statistics
+        self._lanes = [self._new_lane(model, vector, statistics=config.statistics)]
+        self._told_lane = 0
+        """Number of the lane whose held statistics were handed out; 0 while they move."""
         self._fade = Automation(0.0)
         self._fade_end = 0
         self._changes: list[StyleChange] = []  # by at_sample; bounded by MAX_CHANGES
@@ -174,6 +178,16 @@ class Pipeline:
             if (answer := answers.get(lane.number)) is not None:
                 lane.line.adopt(answer.gain_db, answer.state)
 
+    def newly_held(self) -> Statistics | None:
+        """Statistics that are held since the last answer, of the style that plays or is being faded to; each once."""
+        lane = self._lanes[-1]
+        if not lane.is_frozen:
+            self._told_lane = 0
+        elif lane.number != self._told_lane:
+            self._told_lane = lane.number
+            return lane.statistics()
+        return None
+
     def fail(self) -> None:
         """The models that were asked failed, and begin anew."""
         for lane in self._lanes:
@@ -206,6 +220,7 @@ class Pipeline:
     def restart(self, origin: int) -> None:
         """Begins anew with silence before it; the next sample to come in is ``origin``. Parameters stay as they are."""
         del self._lanes[:-1]
+        self._told_lane = 0
         self._fade = Automation(0.0)
         self._lanes[0].reset()
         self._bank.reset()
@@ -252,7 +267,9 @@ class Pipeline:
         playing = self._lanes[0]
         is_same_model = change.model.digest == playing.model.digest
         line = playing.line.fork() if is_same_model else GainLine.joining(change.model)
-        self._lanes.append(self._new_lane(change.model, change.vector, line))
+        given = self._first_statistics if is_same_model else None
+        known = None if given is None else given.of_another_style()
+        self._lanes.append(self._new_lane(change.model, change.vector, line, known))
         if not is_same_model:
             latest = self._steps_to_gains(change.model)
             for n_steps in range(self._late_frames // STEP_FRAMES - 1, latest - 1, -1):
@@ -271,7 +288,13 @@ class Pipeline:
         """Steps that content waits before a model hears it, so that its gains come when they are due."""
         return (self._late_frames - model.late_frames) // STEP_FRAMES
 
-    def _new_lane(self, model: ModelFacts, vector: StyleVector, line: GainLine | None = None) -> Lane:
+    def _new_lane(
+        self,
+        model: ModelFacts,
+        vector: StyleVector,
+        line: GainLine | None = None,
+        statistics: Statistics | None = None,
+    ) -> Lane:
         self._n_lanes_begun += 1
         return Lane(
             number=self._n_lanes_begun,
@@ -280,6 +303,7 @@ class Pipeline:
             geometry=self._geometry,
             n_channels=self._n_channels,
             line=line,
+            statistics=statistics,
         )
 
 

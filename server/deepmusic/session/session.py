@@ -33,6 +33,7 @@ from deepmusic.session.events import (
     Control,
     Finish,
     Flush,
+    Held,
     InEvent,
     Miss,
     Notice,
@@ -65,13 +66,15 @@ class Session:
         style: The style to begin with, in the bundle's space.
 
     Raises:
-        BadConfig: The style belongs to another bundle.
+        BadConfig: The style or the statistics belong to another bundle.
         BadParameter: A first value is unknown or out of range.
     """
 
     def __init__(self, config: SessionConfig, model: ModelFacts, style: StyleVector) -> None:
         if complaint := style_mismatch(style, model):
             raise BadConfig(complaint, field="style")
+        if config.statistics is not None:
+            model.check_statistics(config.statistics)
         self._format = config.audio_format
         self._max_block_samples = config.max_block_samples
         self._controls = Controls(config.settings, self._format.sample_rate_hz)
@@ -234,6 +237,8 @@ class Session:
             self._fail(standing, out)
             return
         self._pipeline.adopt(result.lanes)
+        if (statistics := self._pipeline.newly_held()) is not None:
+            out.append(Held(statistics=statistics))
         if standing is Standing.IN_TIME:
             self._render(result.timing, out)
 

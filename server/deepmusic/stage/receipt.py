@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import Setting
+from deepmusic.session.statistics import Statistics
 
 RECEIPT_FORMAT = 1
 """Of what is written; a reader refuses others."""
@@ -79,6 +80,8 @@ class Receipt:
     """First values that are no defaults."""
     style: StyleVector
     """The first style."""
+    statistics: Statistics | None
+    """What it knew of the content already; ``None``: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

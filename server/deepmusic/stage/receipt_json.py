@@ -23,6 +23,7 @@ from deepmusic.errors import DeepmusicError, RequestError
 from deepmusic.model.style_share import StyleShare
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import Setting
+from deepmusic.session.statistics import Statistics
 from deepmusic.stage.receipt import (
     RECEIPT_FORMAT,
     Answered,
@@ -66,7 +67,7 @@ def read_receipt(line: str) -> Receipt:
     members = _object(line)
     if members.pop("is", None) != "receipt" or members.pop("format", None) != RECEIPT_FORMAT:
         raise _unfit(f"a receipt of format {RECEIPT_FORMAT} in the first line")
-    return _built(Receipt, members)
+    return _built(Receipt, {"statistics": None} | members)  # the first receipts knew of none
 
 
 def read_entry(line: str) -> Entry:
@@ -91,6 +92,9 @@ def _written(value: object) -> object:
         parts = [[share.name, share.weight] for share in value.shares]
         values = base64.b64encode(value.values.astype("<f4").tobytes()).decode()
         return {"name": value.name, "bundle_digest": value.bundle_digest, "shares": parts, "values": values}
+    if isinstance(value, Statistics):
+        values = base64.b64encode(value.values.astype("<f4").tobytes()).decode()
+        return _members(value) | {"values": values}
     if isinstance(value, Circumstances):
         return _members(value)
     if isinstance(value, tuple):
@@ -114,6 +118,17 @@ def _style(value: Any) -> StyleVector:
     shares = tuple(StyleShare(name=_text(name), weight=_number(weight)) for name, weight in value["shares"])
     return StyleVector(
         values=values, bundle_digest=_text(value["bundle_digest"]), name=_text(value["name"]), shares=shares
+    )
+
+
+def _statistics(value: Any) -> Statistics | None:
+    if value is None:
+        return None
+    return Statistics(
+        bundle_digest=_text(value["bundle_digest"]),
+        values=np.frombuffer(base64.b64decode(value["values"], validate=True), "<f4").astype(np.float32),
+        content_power=_number(value["content_power"]),
+        wet_power=_number(value["wet_power"]),
     )
 
 
@@ -160,6 +175,7 @@ _READ: dict[str, Callable[[Any], object]] = {
     "int | None": _whole_or_none,
     "bool": _switch,
     "StyleVector": _style,
+    "Statistics | None": _statistics,
     "Circumstances": _circumstances,
     "tuple[Setting, ...]": _settings,
 }

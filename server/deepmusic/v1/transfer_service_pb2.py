@@ -27,37 +27,39 @@ from deepmusic.v1 import parameters_pb2 as deepmusic_dot_v1_dot_parameters__pb2
 from deepmusic.v1 import style_pb2 as deepmusic_dot_v1_dot_style__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#deepmusic/v1/transfer_service.proto\x12\x0c\x64\x65\x65pmusic.v1\x1a\x18\x64\x65\x65pmusic/v1/audio.proto\x1a\x1d\x64\x65\x65pmusic/v1/parameters.proto\x1a\x18\x64\x65\x65pmusic/v1/style.proto\"\xa8\x02\n\x15StreamTransferRequest\x12,\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1a.deepmusic.v1.StreamConfigH\x00\x12)\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x18.deepmusic.v1.AudioBlockH\x00\x12.\n\x07\x63ontrol\x18\x03 \x01(\x0b\x32\x1b.deepmusic.v1.ControlChangeH\x00\x12$\n\x05\x66lush\x18\x04 \x01(\x0b\x32\x13.deepmusic.v1.FlushH\x00\x12&\n\x06\x66inish\x18\x05 \x01(\x0b\x32\x14.deepmusic.v1.FinishH\x00\x12-\n\nkeep_alive\x18\x06 \x01(\x0b\x32\x17.deepmusic.v1.KeepAliveH\x00\x42\t\n\x07message\"\xd8\x02\n\x0cStreamConfig\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62undle\x18\x02 \x01(\t\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\x12%\n\x05style\x18\x04 \x01(\x0b\x32\x16.deepmusic.v1.StyleMix\x12)\n\x06\x66ormat\x18\x05 \x01(\x0b\x32\x19.deepmusic.v1.AudioFormat\x12\x1d\n\x15nominal_block_samples\x18\x06 \x01(\r\x12\x30\n\nparameters\x18\x07 \x03(\x0b\x32\x1c.deepmusic.v1.ParameterValue\x12(\n\x04live\x18\x08 \x01(\x0b\x32\x18.deepmusic.v1.LivePacingH\x00\x12(\n\x04\x66\x61st\x18\t \x01(\x0b\x32\x18.deepmusic.v1.FastPacingH\x00\x12\x0c\n\x04seed\x18\n \x01(\x04\x42\x08\n\x06pacing\"&\n\nLivePacing\x12\x18\n\x10\x64\x65\x61\x64line_samples\x18\x01 \x01(\r\"\x0c\n\nFastPacing\"\x07\n\x05\x46lush\"\x08\n\x06\x46inish\"\x0b\n\tKeepAlive\"\xd7\x01\n\x16StreamTransferResponse\x12*\n\x05ready\x18\x01 \x01(\x0b\x32\x19.deepmusic.v1.StreamReadyH\x00\x12*\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x19.deepmusic.v1.StyledBlockH\x00\x12*\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x19.deepmusic.v1.StreamEventH\x00\x12.\n\x07summary\x18\x04 \x01(\x0b\x32\x1b.deepmusic.v1.StreamSummaryH\x00\x42\t\n\x07message\"\xc5\x02\n\x0bStreamReady\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12*\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1a.deepmusic.v1.StreamConfig\x12\x0e\n\x06\x62undle\x18\x03 \x01(\t\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\x12\x17\n\x0flatency_samples\x18\x05 \x01(\r\x12\x14\n\x0cstep_samples\x18\x06 \x01(\r\x12\x19\n\x11max_block_samples\x18\x07 \x01(\r\x12\x16\n\x0e\x63redit_samples\x18\x08 \x01(\r\x12\x14\n\x0cidle_limit_s\x18\t \x01(\x01\x12\x18\n\x10\x64uration_limit_s\x18\n \x01(\x01\x12\x10\n\x08provider\x18\x0b \x01(\t\x12\x11\n\tprecision\x18\x0c \x01(\t\x12\x18\n\x10requested_device\x18\r \x01(\t\"\x7f\n\x0bStreamEvent\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.deepmusic.v1.StreamEventKind\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\tat_sample\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x04 \x01(\tB\x0c\n\n_at_sample\"\xa7\x02\n\rStreamSummary\x12\x12\n\nsamples_in\x18\x01 \x01(\x04\x12\x13\n\x0bsamples_out\x18\x02 \x01(\x04\x12\x13\n\x0blate_blocks\x18\x03 \x01(\x04\x12\x12\n\ndry_blocks\x18\x04 \x01(\x04\x12\x19\n\x11\x63oncealed_samples\x18\x05 \x01(\x04\x12\x18\n\x10replaced_samples\x18\x06 \x01(\x04\x12\x16\n\x0e\x64ropped_blocks\x18\x07 \x01(\x04\x12\x15\n\runread_blocks\x18\x08 \x01(\x04\x12\r\n\x05steps\x18\t \x01(\x04\x12\x12\n\nlate_steps\x18\n \x01(\x04\x12\x14\n\x0c\x66\x61iled_steps\x18\x0b \x01(\x04\x12\x17\n\x0flatency_samples\x18\x0c \x01(\r\x12\x0e\n\x06\x62undle\x18\r \x01(\t*\xd5\x05\n\x0fStreamEventKind\x12!\n\x1dSTREAM_EVENT_KIND_UNSPECIFIED\x10\x00\x12%\n!STREAM_EVENT_KIND_UNKNOWN_MESSAGE\x10\x01\x12\'\n#STREAM_EVENT_KIND_UNKNOWN_PARAMETER\x10\x02\x12#\n\x1fSTREAM_EVENT_KIND_VALUE_CLAMPED\x10\x03\x12#\n\x1fSTREAM_EVENT_KIND_VALUE_IGNORED\x10\x04\x12\"\n\x1eSTREAM_EVENT_KIND_CONTROL_LATE\x10\x05\x12%\n!STREAM_EVENT_KIND_CONTROL_DROPPED\x10\x06\x12#\n\x1fSTREAM_EVENT_KIND_STYLE_REFUSED\x10\x07\x12#\n\x1fSTREAM_EVENT_KIND_STYLE_CHANGED\x10\x08\x12$\n STREAM_EVENT_KIND_BUNDLE_REFUSED\x10\t\x12$\n STREAM_EVENT_KIND_BUNDLE_CHANGED\x10\n\x12)\n%STREAM_EVENT_KIND_NON_FINITE_REPLACED\x10\x0b\x12#\n\x1fSTREAM_EVENT_KIND_BLOCK_DROPPED\x10\x0c\x12 \n\x1cSTREAM_EVENT_KIND_GAP_FILLED\x10\r\x12&\n\"STREAM_EVENT_KIND_STREAM_RESTARTED\x10\x0e\x12\x1f\n\x1bSTREAM_EVENT_KIND_STEP_LATE\x10\x0f\x12!\n\x1dSTREAM_EVENT_KIND_STEP_FAILED\x10\x10\x12$\n STREAM_EVENT_KIND_OUTPUT_DROPPED\x10\x11\x12 \n\x1cSTREAM_EVENT_KIND_GOING_AWAY\x10\x12\x32r\n\x0fTransferService\x12_\n\x0eStreamTransfer\x12#.deepmusic.v1.StreamTransferRequest\x1a$.deepmusic.v1.StreamTransferResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#deepmusic/v1/transfer_service.proto\x12\x0c\x64\x65\x65pmusic.v1\x1a\x18\x64\x65\x65pmusic/v1/audio.proto\x1a\x1d\x64\x65\x65pmusic/v1/parameters.proto\x1a\x18\x64\x65\x65pmusic/v1/style.proto\"\xa8\x02\n\x15StreamTransferRequest\x12,\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1a.deepmusic.v1.StreamConfigH\x00\x12)\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x18.deepmusic.v1.AudioBlockH\x00\x12.\n\x07\x63ontrol\x18\x03 \x01(\x0b\x32\x1b.deepmusic.v1.ControlChangeH\x00\x12$\n\x05\x66lush\x18\x04 \x01(\x0b\x32\x13.deepmusic.v1.FlushH\x00\x12&\n\x06\x66inish\x18\x05 \x01(\x0b\x32\x14.deepmusic.v1.FinishH\x00\x12-\n\nkeep_alive\x18\x06 \x01(\x0b\x32\x17.deepmusic.v1.KeepAliveH\x00\x42\t\n\x07message\"\x8c\x03\n\x0cStreamConfig\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62undle\x18\x02 \x01(\t\x12\x15\n\rbundle_digest\x18\x03 \x01(\t\x12%\n\x05style\x18\x04 \x01(\x0b\x32\x16.deepmusic.v1.StyleMix\x12)\n\x06\x66ormat\x18\x05 \x01(\x0b\x32\x19.deepmusic.v1.AudioFormat\x12\x1d\n\x15nominal_block_samples\x18\x06 \x01(\r\x12\x30\n\nparameters\x18\x07 \x03(\x0b\x32\x1c.deepmusic.v1.ParameterValue\x12(\n\x04live\x18\x08 \x01(\x0b\x32\x18.deepmusic.v1.LivePacingH\x00\x12(\n\x04\x66\x61st\x18\t \x01(\x0b\x32\x18.deepmusic.v1.FastPacingH\x00\x12\x0c\n\x04seed\x18\n \x01(\x04\x12\x32\n\nstatistics\x18\x0b \x01(\x0b\x32\x1e.deepmusic.v1.StreamStatisticsB\x08\n\x06pacing\"c\n\x10StreamStatistics\x12\x15\n\rbundle_digest\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x01(\x0c\x12\x15\n\rcontent_power\x18\x03 \x01(\x01\x12\x11\n\twet_power\x18\x04 \x01(\x01\"&\n\nLivePacing\x12\x18\n\x10\x64\x65\x61\x64line_samples\x18\x01 \x01(\r\"\x0c\n\nFastPacing\"\x07\n\x05\x46lush\"\x08\n\x06\x46inish\"\x0b\n\tKeepAlive\"\x8d\x02\n\x16StreamTransferResponse\x12*\n\x05ready\x18\x01 \x01(\x0b\x32\x19.deepmusic.v1.StreamReadyH\x00\x12*\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x19.deepmusic.v1.StyledBlockH\x00\x12*\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x19.deepmusic.v1.StreamEventH\x00\x12.\n\x07summary\x18\x04 \x01(\x0b\x32\x1b.deepmusic.v1.StreamSummaryH\x00\x12\x34\n\nstatistics\x18\x05 \x01(\x0b\x32\x1e.deepmusic.v1.StreamStatisticsH\x00\x42\t\n\x07message\"\xc5\x02\n\x0bStreamReady\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12*\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1a.deepmusic.v1.StreamConfig\x12\x0e\n\x06\x62undle\x18\x03 \x01(\t\x12\x15\n\rbundle_digest\x18\x04 \x01(\t\x12\x17\n\x0flatency_samples\x18\x05 \x01(\r\x12\x14\n\x0cstep_samples\x18\x06 \x01(\r\x12\x19\n\x11max_block_samples\x18\x07 \x01(\r\x12\x16\n\x0e\x63redit_samples\x18\x08 \x01(\r\x12\x14\n\x0cidle_limit_s\x18\t \x01(\x01\x12\x18\n\x10\x64uration_limit_s\x18\n \x01(\x01\x12\x10\n\x08provider\x18\x0b \x01(\t\x12\x11\n\tprecision\x18\x0c \x01(\t\x12\x18\n\x10requested_device\x18\r \x01(\t\"\x7f\n\x0bStreamEvent\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.deepmusic.v1.StreamEventKind\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\tat_sample\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x04 \x01(\tB\x0c\n\n_at_sample\"\xa7\x02\n\rStreamSummary\x12\x12\n\nsamples_in\x18\x01 \x01(\x04\x12\x13\n\x0bsamples_out\x18\x02 \x01(\x04\x12\x13\n\x0blate_blocks\x18\x03 \x01(\x04\x12\x12\n\ndry_blocks\x18\x04 \x01(\x04\x12\x19\n\x11\x63oncealed_samples\x18\x05 \x01(\x04\x12\x18\n\x10replaced_samples\x18\x06 \x01(\x04\x12\x16\n\x0e\x64ropped_blocks\x18\x07 \x01(\x04\x12\x15\n\runread_blocks\x18\x08 \x01(\x04\x12\r\n\x05steps\x18\t \x01(\x04\x12\x12\n\nlate_steps\x18\n \x01(\x04\x12\x14\n\x0c\x66\x61iled_steps\x18\x0b \x01(\x04\x12\x17\n\x0flatency_samples\x18\x0c \x01(\r\x12\x0e\n\x06\x62undle\x18\r \x01(\t*\xd5\x05\n\x0fStreamEventKind\x12!\n\x1dSTREAM_EVENT_KIND_UNSPECIFIED\x10\x00\x12%\n!STREAM_EVENT_KIND_UNKNOWN_MESSAGE\x10\x01\x12\'\n#STREAM_EVENT_KIND_UNKNOWN_PARAMETER\x10\x02\x12#\n\x1fSTREAM_EVENT_KIND_VALUE_CLAMPED\x10\x03\x12#\n\x1fSTREAM_EVENT_KIND_VALUE_IGNORED\x10\x04\x12\"\n\x1eSTREAM_EVENT_KIND_CONTROL_LATE\x10\x05\x12%\n!STREAM_EVENT_KIND_CONTROL_DROPPED\x10\x06\x12#\n\x1fSTREAM_EVENT_KIND_STYLE_REFUSED\x10\x07\x12#\n\x1fSTREAM_EVENT_KIND_STYLE_CHANGED\x10\x08\x12$\n STREAM_EVENT_KIND_BUNDLE_REFUSED\x10\t\x12$\n STREAM_EVENT_KIND_BUNDLE_CHANGED\x10\n\x12)\n%STREAM_EVENT_KIND_NON_FINITE_REPLACED\x10\x0b\x12#\n\x1fSTREAM_EVENT_KIND_BLOCK_DROPPED\x10\x0c\x12 \n\x1cSTREAM_EVENT_KIND_GAP_FILLED\x10\r\x12&\n\"STREAM_EVENT_KIND_STREAM_RESTARTED\x10\x0e\x12\x1f\n\x1bSTREAM_EVENT_KIND_STEP_LATE\x10\x0f\x12!\n\x1dSTREAM_EVENT_KIND_STEP_FAILED\x10\x10\x12$\n STREAM_EVENT_KIND_OUTPUT_DROPPED\x10\x11\x12 \n\x1cSTREAM_EVENT_KIND_GOING_AWAY\x10\x12\x32r\n\x0fTransferService\x12_\n\x0eStreamTransfer\x12#.deepmusic.v1.StreamTransferRequest\x1a$.deepmusic.v1.StreamTransferResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'deepmusic.v1.transfer_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STREAMEVENTKIND']._serialized_start=1842
-  _globals['_STREAMEVENTKIND']._serialized_end=2567
+  _globals['_STREAMEVENTKIND']._serialized_start=2049
+  _globals['_STREAMEVENTKIND']._serialized_end=2774
   _globals['_STREAMTRANSFERREQUEST']._serialized_start=137
   _globals['_STREAMTRANSFERREQUEST']._serialized_end=433
   _globals['_STREAMCONFIG']._serialized_start=436
-  _globals['_STREAMCONFIG']._serialized_end=780
-  _globals['_LIVEPACING']._serialized_start=782
-  _globals['_LIVEPACING']._serialized_end=820
-  _globals['_FASTPACING']._serialized_start=822
-  _globals['_FASTPACING']._serialized_end=834
-  _globals['_FLUSH']._serialized_start=836
-  _globals['_FLUSH']._serialized_end=843
-  _globals['_FINISH']._serialized_start=845
-  _globals['_FINISH']._serialized_end=853
-  _globals['_KEEPALIVE']._serialized_start=855
-  _globals['_KEEPALIVE']._serialized_end=866
-  _globals['_STREAMTRANSFERRESPONSE']._serialized_start=869
-  _globals['_STREAMTRANSFERRESPONSE']._serialized_end=1084
-  _globals['_STREAMREADY']._serialized_start=1087
-  _globals['_STREAMREADY']._serialized_end=1412
-  _globals['_STREAMEVENT']._serialized_start=1414
-  _globals['_STREAMEVENT']._serialized_end=1541
-  _globals['_STREAMSUMMARY']._serialized_start=1544
-  _globals['_STREAMSUMMARY']._serialized_end=1839
-  _globals['_TRANSFERSERVICE']._serialized_start=2569
-  _globals['_TRANSFERSERVICE']._serialized_end=2683
+  _globals['_STREAMCONFIG']._serialized_end=832
+  _globals['_STREAMSTATISTICS']._serialized_start=834
+  _globals['_STREAMSTATISTICS']._serialized_end=933
+  _globals['_LIVEPACING']._serialized_start=935
+  _globals['_LIVEPACING']._serialized_end=973
+  _globals['_FASTPACING']._serialized_start=975
+  _globals['_FASTPACING']._serialized_end=987
+  _globals['_FLUSH']._serialized_start=989
+  _globals['_FLUSH']._serialized_end=996
+  _globals['_FINISH']._serialized_start=998
+  _globals['_FINISH']._serialized_end=1006
+  _globals['_KEEPALIVE']._serialized_start=1008
+  _globals['_KEEPALIVE']._serialized_end=1019
+  _globals['_STREAMTRANSFERRESPONSE']._serialized_start=1022
+  _globals['_STREAMTRANSFERRESPONSE']._serialized_end=1291
+  _globals['_STREAMREADY']._serialized_start=1294
+  _globals['_STREAMREADY']._serialized_end=1619
+  _globals['_STREAMEVENT']._serialized_start=1621
+  _globals['_STREAMEVENT']._serialized_end=1748
+  _globals['_STREAMSUMMARY']._serialized_start=1751
+  _globals['_STREAMSUMMARY']._serialized_end=2046
+  _globals['_TRANSFERSERVICE']._serialized_start=2776
+  _globals['_TRANSFERSERVICE']._serialized_end=2890
 # @@protoc_insertion_point(module_scope)

@@ -68,7 +68,7 @@ class StreamTransferRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.AudioBlock, _Mapping]] = ..., control: _Optional[_Union[_parameters_pb2.ControlChange, _Mapping]] = ..., flush: _Optional[_Union[Flush, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., keep_alive: _Optional[_Union[KeepAlive, _Mapping]] = ...) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("session_id", "bundle", "bundle_digest", "style", "format", "nominal_block_samples", "parameters", "live", "fast", "seed")
+    __slots__ = ("session_id", "bundle", "bundle_digest", "style", "format", "nominal_block_samples", "parameters", "live", "fast", "seed", "statistics")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +79,7 @@ class StreamConfig(_message.Message):
     LIVE_FIELD_NUMBER: _ClassVar[int]
     FAST_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     bundle: str
     bundle_digest: str
@@ -89,7 +90,20 @@ class StreamConfig(_message.Message):
     live: LivePacing
     fast: FastPacing
     seed: int
-    def __init__(self, session_id: _Optional[str] = ..., bundle: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., style: _Optional[_Union[_style_pb2.StyleMix, _Mapping]] = ..., format: _Optional[_Union[_audio_pb2.AudioFormat, _Mapping]] = ..., nominal_block_samples: _Optional[int] = ..., parameters: _Optional[_Iterable[_Union[_parameters_pb2.ParameterValue, _Mapping]]] = ..., live: _Optional[_Union[LivePacing, _Mapping]] = ..., fast: _Optional[_Union[FastPacing, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
+    statistics: StreamStatistics
+    def __init__(self, session_id: _Optional[str] = ..., bundle: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., style: _Optional[_Union[_style_pb2.StyleMix, _Mapping]] = ..., format: _Optional[_Union[_audio_pb2.AudioFormat, _Mapping]] = ..., nominal_block_samples: _Optional[int] = ..., parameters: _Optional[_Iterable[_Union[_parameters_pb2.ParameterValue, _Mapping]]] = ..., live: _Optional[_Union[LivePacing, _Mapping]] = ..., fast: _Optional[_Union[FastPacing, _Mapping]] = ..., seed: _Optional[int] = ..., statistics: _Optional[_Union[StreamStatistics, _Mapping]] = ...) -> None: ...
+
+class StreamStatistics(_message.Message):
+    __slots__ = ("bundle_digest", "values", "content_power", "wet_power")
+    BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_POWER_FIELD_NUMBER: _ClassVar[int]
+    WET_POWER_FIELD_NUMBER: _ClassVar[int]
+    bundle_digest: str
+    values: bytes
+    content_power: float
+    wet_power: float
+    def __init__(self, bundle_digest: _Optional[str] = ..., values: _Optional[bytes] = ..., content_power: _Optional[float] = ..., wet_power: _Optional[float] = ...) -> None: ...
 
 class LivePacing(_message.Message):
     __slots__ = ("deadline_samples",)
@@ -114,16 +128,18 @@ class KeepAlive(_message.Message):
     def __init__(self) -> None: ...
 
 class StreamTransferResponse(_message.Message):
-    __slots__ = ("ready", "audio", "event", "summary")
+    __slots__ = ("ready", "audio", "event", "summary", "statistics")
     READY_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
     ready: StreamReady
     audio: _audio_pb2.StyledBlock
     event: StreamEvent
     summary: StreamSummary
-    def __init__(self, ready: _Optional[_Union[StreamReady, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.StyledBlock, _Mapping]] = ..., event: _Optional[_Union[StreamEvent, _Mapping]] = ..., summary: _Optional[_Union[StreamSummary, _Mapping]] = ...) -> None: ...
+    statistics: StreamStatistics
+    def __init__(self, ready: _Optional[_Union[StreamReady, _Mapping]] = ..., audio: _Optional[_Union[_audio_pb2.StyledBlock, _Mapping]] = ..., event: _Optional[_Union[StreamEvent, _Mapping]] = ..., summary: _Optional[_Union[StreamSummary, _Mapping]] = ..., statistics: _Optional[_Union[StreamStatistics, _Mapping]] = ...) -> None: ...
 
 class StreamReady(_message.Message):
     __slots__ = ("session_id", "config", "bundle", "bundle_digest", "latency_samples", "step_samples", "max_block_samples", "credit_samples", "idle_limit_s", "duration_limit_s", "provider", "precision", "requested_device")

@@ -8,7 +8,7 @@ from typing import Protocol
 from deepmusic.audio import AudioFormat
 from deepmusic.model.style_share import StyleShare
 from deepmusic.model.style_vector import StyleVector
-from deepmusic.session.events import AudioOut, ChangeStyle, Control, Failure, InEvent, Notice, Summary
+from deepmusic.session.events import AudioOut, ChangeStyle, Control, Failure, Held, InEvent, Notice, Summary
 from deepmusic.session.stats import SessionStats
 from deepmusic.transports.osc.gate import Peer
 from deepmusic.transports.wire.listings import StyleListing
@@ -84,7 +84,7 @@ class LiveSession(Protocol):
         ...
 
 
-Emitted = AudioOut | Notice | Summary | Failure
+Emitted = AudioOut | Notice | Held | Summary | Failure
 """What a session hands out to a transport."""
 
 Emit = Callable[[Emitted], None]

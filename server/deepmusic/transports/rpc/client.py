@@ -25,6 +25,7 @@ from deepmusic.errors import InternalError
 from deepmusic.model.style_share import StyleShare
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.events import AudioFlag, Control, Finish, Flush, Timing
+from deepmusic.session.statistics import Statistics
 from deepmusic.transports.rpc.ending import CallEnding
 from deepmusic.transports.rpc.options import CHANNEL_OPTIONS
 from deepmusic.transports.rpc.status import error_of
@@ -235,6 +236,8 @@ class TransferCall:
 
     ready: StreamReady
     """What the server decided; there once the stream is open."""
+    statistics: Statistics | None = None
+    """What the content's statistics were last held at; ``None`` before ``freeze``. Comes while answers are read."""
 
     def __init__(self, call: Any, config: StreamConfig, address: str) -> None:
         self._call = call
@@ -327,6 +330,8 @@ class TransferCall:
                         yield self._styled(message)
                     case StreamEvent() | StreamSummary() as answer:
                         yield answer
+                    case Statistics() as statistics:
+                        self.statistics = statistics
                     case StreamReady() | UnknownMessage():
                         pass
                     case None:

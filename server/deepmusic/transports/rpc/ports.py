@@ -9,11 +9,11 @@ from typing import Protocol
 from deepmusic.audio import Audio
 from deepmusic.model.style_share import StyleShare
 from deepmusic.model.style_vector import StyleVector
-from deepmusic.session.events import AudioOut, Failure, InEvent, Notice, Summary
+from deepmusic.session.events import AudioOut, Failure, Held, InEvent, Notice, Summary
 from deepmusic.transports.wire.listings import BundleListing, StyleListing
 from deepmusic.transports.wire.messages import StreamConfig
 
-Emitted = AudioOut | Notice | Summary | Failure
+Emitted = AudioOut | Notice | Held | Summary | Failure
 """What a session hands out to a transport."""
 
 Emit = Callable[[Emitted], None]

@@ -25,6 +25,7 @@ from deepmusic.session.events import (
     Failure,
     Finish,
     Flush,
+    Held,
     Notice,
     Summary,
 )
@@ -171,8 +172,10 @@ class TransferStream:
             self._answered(message, n_samples)
         self._outbox.put_audio(message, n_samples)
 
-    def _take(self, emitted: Notice | Summary | Failure) -> None:
+    def _take(self, emitted: Notice | Held | Summary | Failure) -> None:
         match emitted:
+            case Held():
+                self._outbox.put(emitted.statistics)
             case Notice():
                 self._outbox.put(event_from_notice(emitted))
             case Summary():

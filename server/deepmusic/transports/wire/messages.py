@@ -3,9 +3,9 @@
 ::
 
     client to server    StreamConfig  AudioMessage  Control  StyleControl  Flush  Finish  KeepAlive  (UnknownMessage)
-    server to client    StreamReady  StyledMessage  StreamEvent  StreamSummary  (UnknownMessage)
+    server to client    StreamReady  StyledMessage  StreamEvent  Statistics  StreamSummary  (UnknownMessage)
 
-``Control``, ``Flush`` and ``Finish`` are the session's own events.
+``Control``, ``Flush`` and ``Finish`` are the session's own events, ``Statistics`` are its own too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from deepmusic.errors import BadConfig
 from deepmusic.model.style_share import MAX_STYLES, StyleShare, check_name
 from deepmusic.session.config import Setting
 from deepmusic.session.events import AudioFlag, Control, Finish, Flush, Timing
+from deepmusic.session.statistics import Statistics
 from deepmusic.session.stats import SessionStats
 from deepmusic.transports.wire.pcm import SampleFormat
 
@@ -52,6 +53,8 @@ class StreamConfig:
     """Live: samples after a step's last input until it is late, 0 for one step. ``None``: pacing fast, never late."""
     noise_seed: int = 0
     """Seed of the excitation bank's noise, below 2**63."""
+    statistics: Statistics | None = None
+    """What is known of the content already, as a frozen stream of the bundle handed it out."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.styles) <= MAX_STYLES or not any(share.weight > 0.0 for share in self.styles):
@@ -219,4 +222,4 @@ class StreamSummary:
 StreamRequest = (
     StreamConfig | AudioMessage | Control | StyleControl | IgnoredControl | Flush | Finish | KeepAlive | UnknownMessage
 )
-StreamResponse = StreamReady | StyledMessage | StreamEvent | StreamSummary | UnknownMessage
+StreamResponse = StreamReady | StyledMessage | StreamEvent | Statistics | StreamSummary | UnknownMessage

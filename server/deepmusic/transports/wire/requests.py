@@ -19,6 +19,7 @@ from deepmusic.transports.wire.messages import (
     UnknownMessage,
 )
 from deepmusic.transports.wire.pcm import SampleFormat
+from deepmusic.transports.wire.statistics import read_statistics, write_statistics
 from deepmusic.v1 import audio_pb2, parameters_pb2, style_pb2, transfer_service_pb2
 
 _FORMATS = {
@@ -138,6 +139,9 @@ def read_config(message: transfer_service_pb2.StreamConfig) -> StreamConfig:
         settings=tuple(_read_setting(value) for value in message.parameters),
         deadline_samples=deadline_samples,
         noise_seed=message.seed,
+        statistics=(
+            read_statistics(message.statistics, field="config.statistics") if message.HasField("statistics") else None
+        ),
     )
 
 
@@ -152,6 +156,7 @@ def write_config(config: StreamConfig) -> transfer_service_pb2.StreamConfig:
         nominal_block_samples=config.nominal_block_samples,
         parameters=[parameters_pb2.ParameterValue(name=s.name, number=s.value) for s in config.settings],
         seed=config.noise_seed,
+        statistics=None if config.statistics is None else write_statistics(config.statistics),
     )
     if config.deadline_samples is None:
         message.fast.SetInParent()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deepmusic.session.events import AudioFlag, Notice, Timing
+from deepmusic.session.statistics import Statistics
 from deepmusic.session.stats import SessionStats
 from deepmusic.transports.wire.messages import (
     EventKind,
@@ -14,6 +15,7 @@ from deepmusic.transports.wire.messages import (
     UnknownMessage,
 )
 from deepmusic.transports.wire.requests import read_config, write_config
+from deepmusic.transports.wire.statistics import read_statistics, write_statistics
 from deepmusic.v1 import audio_pb2, transfer_service_pb2
 
 _MICROSECONDS = 1e6
@@ -37,6 +39,8 @@ def write_response(response: StreamResponse) -> transfer_service_pb2.StreamTrans
             return transfer_service_pb2.StreamTransferResponse(event=_write_event(response))
         case StreamReady():
             return transfer_service_pb2.StreamTransferResponse(ready=_write_ready(response))
+        case Statistics():
+            return transfer_service_pb2.StreamTransferResponse(statistics=write_statistics(response))
         case StreamSummary():
             return transfer_service_pb2.StreamTransferResponse(summary=_write_summary(response))
         case UnknownMessage():
@@ -52,6 +56,8 @@ def read_response(message: transfer_service_pb2.StreamTransferResponse) -> Strea
             return _read_event(message.event)
         case "ready":
             return _read_ready(message.ready)
+        case "statistics":
+            return read_statistics(message.statistics, field="statistics")
         case "summary":
             return _read_summary(message.summary)
         case _:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 
 from deepmusic.errors import AudioTooFast, BadBlockSize
-from deepmusic.session.events import AudioFlag, AudioIn, AudioOut, Failure, Finish, Notice, Summary
+from deepmusic.session.events import AudioFlag, AudioIn, AudioOut, Failure, Finish, Held, Notice, Summary
 from deepmusic.session.stats import SessionStats
 from deepmusic.transports.osc.audio.jitter import JitterBuffer, Run
 from deepmusic.transports.osc.audio.messages import AudioPacket, OpenRequest, closed, frames_of_a_packet, out
@@ -187,9 +187,9 @@ class AudioStream:
             self._gaps.popleft()
         return any(begin < first + n_samples for begin, _ in self._gaps)
 
-    def _take(self, emitted: Notice | Summary | Failure) -> None:
+    def _take(self, emitted: Notice | Held | Summary | Failure) -> None:
         match emitted:
-            case Notice():
+            case Notice() | Held():
                 pass
             case Summary():
                 self._stats = emitted.stats
