@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 SAME = 1e-4
 RATE_HZ = 48000
+SILENCE = np.zeros((2, 4800), np.float32)
 
 
 DIGITS = ".ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+"
@@ -44,7 +45,7 @@ def saved(plugin: pedalboard.VST3Plugin, wanted: int) -> bytes:
     began = time.perf_counter()
     while n_vectors(plugin.raw_state) < wanted:
         assert time.perf_counter() - began < 10.0
-        time.sleep(0.02)
+        plugin.process(SILENCE, RATE_HZ, buffer_size=512, reset=False)
     return plugin.raw_state
 
 
@@ -103,3 +104,32 @@ def test_a_project_that_was_never_played_has_names_alone(stage: Stage):
     plugin = stage.plugin("127.0.0.1:1", styles=["brass"])
     (first, *_) = project_of(plugin.raw_state).iter("style")
     assert first.attrib == {"name": "brass"}
+
+
+def test_what_a_frozen_plug_in_knows_of_its_content_comes_with_the_project(stage: Stage, tmp_path: Path):
+    loud, quiet = 8.0 * noise(RATE_HZ, seed=3), 0.1 * noise(RATE_HZ)
+    with stage.serving() as (address, _):
+        plugin = stage.plugin(address, styles=["brass"])
+        plugin.process(loud, RATE_HZ, buffer_size=512)
+        plugin.freeze = True
+        plugin.process(quiet, RATE_HZ, buffer_size=512, reset=False)
+        state = frozen(plugin)
+        heard = played(plugin, quiet)  # a new stream: it begins with what was frozen
+        cold = stage.plugin(address, styles=["brass"])
+        cold.freeze = True
+        assert np.abs(played(cold, quiet) - heard).max() > 0.1 * np.abs(heard).max()
+    with Stage(folder=tmp_path).serving(address=address):
+        opened = stage.plugin("127.0.0.1:1", styles=[])
+        opened.raw_state = state
+        np.testing.assert_allclose(played(opened, quiet), heard, atol=SAME)
+        opened.freeze = False
+        assert "statistics" not in project_of(opened.raw_state).attrib
+
+
+def frozen(plugin: pedalboard.VST3Plugin) -> bytes:
+    """The project, once the server has told what is frozen."""
+    began = time.perf_counter()
+    while "statistics" not in project_of(saved(plugin, 1)).attrib:
+        assert time.perf_counter() - began < 10.0
+        plugin.process(SILENCE, RATE_HZ, buffer_size=512, reset=False)
+    return plugin.raw_state

@@ -14,7 +14,7 @@ from deepmusic.model.catalog import BundleCatalog, LoadedBundle
 from deepmusic.model.held_state import held_indices
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import SessionConfig, model_facts
-from deepmusic.session.events import AudioIn, AudioOut, ChangeStyle, Control, Finish, Held, InEvent
+from deepmusic.session.events import AudioIn, AudioOut, ChangeStyle, Control, Finish, Flush, Held, InEvent
 from deepmusic.session.offline import run_to_end
 from deepmusic.session.session import Session
 from deepmusic.session.statistics import Statistics
@@ -106,6 +106,15 @@ def test_they_outlive_a_gap_after_which_the_stream_begins_anew():
     _, told = played(again, *blocks(content), *blocks(content, 200000))
     assert [statistics.values[0] for statistics in told] == [10.0, 10.0]
     assert len({statistics.wet_power for statistics in told}) == 1
+
+
+@pytest.mark.parametrize("between", [[], [Flush()]], ids=["a gap", "a flush and a gap"])
+def test_what_is_held_outlives_a_new_start_within_its_own_stream(between: list[InEvent]):
+    content = blocks(noise(20 * STEP, peak=0.3))
+    later = blocks(noise(20 * STEP, peak=0.1, seed=5), 300000)
+    _, told = played(session(), freeze(10 * STEP), *content, *between, *later)
+    assert len(told) >= 2
+    assert {(statistics.values[0], statistics.wet_power) for statistics in told} == {(10.0, told[0].wet_power)}
 
 
 def test_the_shipped_bundle_sounds_alike_with_them_from_another_stream_s_start():

@@ -1,5 +1,6 @@
 #include "plugin/editor.h"
 
+#include "plugin/dropped_file.h"
 #include "plugin/processor.h"
 
 namespace deepmusic {
@@ -50,6 +51,7 @@ Editor::Editor(Processor& processor)
   deadline_.setSelectedId(juce::roundToInt(processor_.project().deadline_ms), juce::dontSendNotification);
   deadline_.onChange = [this] { processor_.set_deadline(deadline_.getSelectedId()); };
   browse_.onClick = [this] { processor_.bridge().browse(); };
+  learn_.setTooltip("Learns a style from ten seconds of the sidechain, or of the track where nothing sounds there");
   learn_.onClick = [this] { processor_.record(kLearned_s); };
   other_.onClick = [this] { processor_.swap_a_and_b(); };
   for (std::size_t slot = 0; slot < kSlots; ++slot) {
@@ -108,6 +110,18 @@ void Editor::choose_style(std::size_t slot) {
   processor_.change(project);
 }
 
+bool Editor::isInterestedInFileDrag(const juce::StringArray& files) {
+  return files.size() == 1 && is_recording(files[0]);
+}
+
+void Editor::filesDropped(const juce::StringArray& files, int x, int y) {
+  auto slot = static_cast<std::size_t>(processor_.parameters().slot()->get() - 1);
+  for (std::size_t i = 0; i < kSlots; ++i) {
+    if (slots_[i].getBounds().getUnion(styles_[i].getBounds()).contains(x, y)) slot = i;
+  }
+  problem_ = processor_.learn(juce::File(files[0]), slot);
+}
+
 void Editor::timerCallback() {
   show(processor_.bridge().snapshot());
   repaint(meters_);
@@ -129,6 +143,7 @@ void Editor::show(const Snapshot& snapshot) {
   text << "bundle " << utf8(snapshot.bundle.empty() ? processor_.project().settings.bundle : snapshot.bundle) << " "
        << utf8(snapshot.precision) << " " << utf8(snapshot.provider) << "\n"
        << latency_text() << "\n" << counters_text();
+  if (problem_.isNotEmpty()) text << "\n" << problem_;
   if (!snapshot.learned.empty()) text << "\n" << utf8(snapshot.learned);
   facts_.setText(text, juce::dontSendNotification);
 }

@@ -14,13 +14,17 @@ namespace deepmusic {
 
 class Processor;
 
-class Editor final : public juce::AudioProcessorEditor, private juce::Timer {
+class Editor final : public juce::AudioProcessorEditor, public juce::FileDragAndDropTarget, private juce::Timer {
  public:
   explicit Editor(Processor& processor);
   ~Editor() override;
 
   void paint(juce::Graphics& graphics) override;
   void resized() override;
+
+  // A file on a slot, or anywhere else for the slot that is heard, becomes its style.
+  bool isInterestedInFileDrag(const juce::StringArray& files) override;
+  void filesDropped(const juce::StringArray& files, int x, int y) override;
 
  private:
   void timerCallback() override;
@@ -46,6 +50,7 @@ class Editor final : public juce::AudioProcessorEditor, private juce::Timer {
   std::unique_ptr<juce::ButtonParameterAttachment> resets_attachment_;
   MorphPad pad_;
   juce::Rectangle<int> meters_;
+  juce::String problem_;  // of the last file
   std::uint32_t n_browsed_ = ~0u;
   std::array<std::string, kSlots> shown_styles_;
 };

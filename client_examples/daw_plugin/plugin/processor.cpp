@@ -2,12 +2,14 @@
 
 #include <cmath>
 
+#include "plugin/dropped_file.h"
 #include "plugin/editor.h"
 
 namespace deepmusic {
 namespace {
 
 constexpr int kLooksPerSecond = 10;
+constexpr float kSounding = 0.003f;  // of a sidechain: -50 dBFS, below which the server learns nothing
 constexpr double kTail_s = 0.1;  // a window of the synthesis and the fade of a level
 
 // Starting points; what is not named stands at its default.
@@ -28,6 +30,7 @@ const Preset kPresets[] = {
 Processor::Processor()
     : AudioProcessor(BusesProperties()
                          .withInput("Input", juce::AudioChannelSet::stereo())
+                         .withInput("Sidechain", juce::AudioChannelSet::stereo(), false)
                          .withOutput("Output", juce::AudioChannelSet::stereo())) {
   bridge_.configure(project_.settings);
   startTimerHz(kLooksPerSecond);
@@ -39,9 +42,12 @@ bool Processor::isBusesLayoutSupported(const BusesLayout& layout) const {
   // JUCE's own hosts ask for the latency before they let a plug-in prepare, and this is the last call before that in
   // which rate and block size are known.
   if (getSampleRate() > 0.0) const_cast<Processor*>(this)->report_latency(spec_for(getSampleRate(), getBlockSize()));
+  const auto is_narrow = [](const juce::AudioChannelSet& set) {
+    return set == juce::AudioChannelSet::mono() || set == juce::AudioChannelSet::stereo();
+  };
   const auto& in = layout.getMainInputChannelSet();
-  return in == layout.getMainOutputChannelSet() &&
-         (in == juce::AudioChannelSet::mono() || in == juce::AudioChannelSet::stereo());
+  const auto side = layout.inputBuses.size() > 1 ? layout.inputBuses[1] : juce::AudioChannelSet::disabled();
+  return in == layout.getMainOutputChannelSet() && is_narrow(in) && (side.isDisabled() || is_narrow(side));
 }
 
 LineSpec Processor::spec_for(double sample_rate_hz, int max_block_samples) const {
@@ -74,11 +80,11 @@ void Processor::processBlock(juce::AudioBuffer<float>& audio, juce::MidiBuffer&)
   const juce::ScopedNoDenormals no_denormals;
   const int n_channels = static_cast<int>(spec_.n_channels);
   if (audio.getNumChannels() < n_channels || audio.getNumSamples() == 0) return;
+  keep(audio);
   for (int channel = n_channels; channel < audio.getNumChannels(); ++channel) {
     audio.clear(channel, 0, audio.getNumSamples());
   }
   measure(audio, 0);
-  keep(audio);
   look_at_play_head(static_cast<std::uint32_t>(audio.getNumSamples()));
   bridge_.set_offline(isNonRealtime());
   for (int channel = 0; channel < n_channels; ++channel) {
@@ -106,47 +112,92 @@ void Processor::measure(const juce::AudioBuffer<float>& audio, std::size_t place
   peaks_[place].store(std::max(peak, 0.8f * peaks_[place].load(std::memory_order_relaxed)), std::memory_order_relaxed);
 }
 
-void Processor::keep(const juce::AudioBuffer<float>& audio) {
+void Processor::keep(juce::AudioBuffer<float>& audio) {
   if (!is_recording_.load(std::memory_order_acquire)) return;
-  const std::size_t n_channels = spec_.n_channels;
-  std::size_t n = n_recorded_.load(std::memory_order_relaxed);
-  for (int i = 0; i < audio.getNumSamples() && n + n_channels <= recording_.size(); ++i) {
-    for (std::size_t channel = 0; channel < n_channels; ++channel) {
-      recording_[n++] = audio.getSample(static_cast<int>(channel), i);
+  const std::size_t n_channels = spec_.n_channels, first = n_recorded_.load(std::memory_order_relaxed);
+  const std::size_t n = std::min(static_cast<std::size_t>(audio.getNumSamples()), recording_.size() / n_channels - first);
+  for (std::size_t channel = 0; channel < n_channels; ++channel) {
+    const float* const samples = audio.getReadPointer(static_cast<int>(channel));
+    for (std::size_t i = 0; i < n; ++i) recording_[(first + i) * n_channels + channel] = samples[i];
+  }
+  if (n_side_channels_ != 0) {
+    const auto side = getBusBuffer(audio, true, 1);
+    const auto n_there = std::min(n_side_channels_, static_cast<std::size_t>(side.getNumChannels()));
+    for (std::size_t channel = 0; channel < n_there; ++channel) {
+      const float* const samples = side.getReadPointer(static_cast<int>(channel));
+      for (std::size_t i = 0; i < n; ++i) {
+        side_recording_[(first + i) * n_side_channels_ + channel] = samples[i];
+        has_side_sounded_ = has_side_sounded_ || std::abs(samples[i]) > kSounding;
+      }
     }
   }
-  n_recorded_.store(n, std::memory_order_relaxed);
-  if (n + n_channels > recording_.size()) is_recording_.store(false, std::memory_order_release);
+  n_recorded_.store(first + n, std::memory_order_relaxed);
+  if ((first + n) * n_channels == recording_.size()) is_recording_.store(false, std::memory_order_release);
 }
 
 void Processor::record(double seconds) {
   if (is_recording_.load(std::memory_order_acquire) || recorded() > 0.0) return;
   const auto n_samples = static_cast<std::size_t>(seconds * spec_.sample_rate_hz);
+  const auto* const side = getBus(true, 1);
+  n_side_channels_ = side != nullptr && side->isEnabled() ? static_cast<std::size_t>(side->getNumberOfChannels()) : 0;
   recording_.assign(n_samples * spec_.n_channels, 0.0f);
+  side_recording_.assign(n_samples * n_side_channels_, 0.0f);
+  has_side_sounded_ = false;
   n_recorded_.store(0, std::memory_order_relaxed);
   is_recording_.store(true, std::memory_order_release);
 }
 
 double Processor::recorded() const {
-  return recording_.empty() ? 0.0 : static_cast<double>(n_recorded_.load()) / static_cast<double>(recording_.size());
+  if (recording_.empty()) return 0.0;
+  return static_cast<double>(n_recorded_.load() * spec_.n_channels) / static_cast<double>(recording_.size());
 }
 
-// [message] A latency that the server has said, and a recording that is full.
+juce::String Processor::learn(const juce::File& file, std::size_t slot) {
+  const auto snapshot = bridge_.snapshot();
+  if (snapshot.is_learning) return "a style is being learned already; drop " + file.getFileName() + " once it is";
+  juce::String problem;
+  auto recording = read_recording(file, problem);
+  if (!recording) return problem;
+  recording->name = style_name_for(file, snapshot.styles);
+  learning_slot_ = slot;
+  bridge_.learn(std::move(*recording));
+  return {};
+}
+
+// [message] A latency that the server has said, a recording that is full, and a style that is learned.
 void Processor::timerCallback() {
   if (const auto latency = bridge_.latency_samples(); latency != 0 && latency != spec_.latency_samples) {
     spec_.latency_samples = latency;
     report_latency(spec_);
   }
-  if (!recording_.empty() && !is_recording_.load(std::memory_order_acquire)) {
-    Recording recording;
-    recording.name = juce::Time::getCurrentTime().formatted("take %Y-%m-%d %H.%M.%S").toStdString();
-    recording.sample_rate_hz = spec_.sample_rate_hz;
-    recording.n_channels = spec_.n_channels;
-    recording.samples = std::move(recording_);
-    recording_.clear();
-    n_recorded_.store(0);
-    bridge_.learn(std::move(recording));
+  look_at_recording();
+  look_at_learned();
+}
+
+void Processor::look_at_recording() {
+  if (recording_.empty() || is_recording_.load(std::memory_order_acquire)) return;
+  Recording recording;
+  recording.name = juce::Time::getCurrentTime().formatted("take %Y-%m-%d %H.%M.%S").toStdString();
+  recording.sample_rate_hz = spec_.sample_rate_hz;
+  recording.n_channels = has_side_sounded_ ? static_cast<std::uint32_t>(n_side_channels_) : spec_.n_channels;
+  recording.samples = std::move(has_side_sounded_ ? side_recording_ : recording_);
+  recording_.clear();
+  side_recording_.clear();
+  n_recorded_.store(0);
+  bridge_.learn(std::move(recording));
+}
+
+void Processor::look_at_learned() {
+  if (!learning_slot_) return;
+  const auto snapshot = bridge_.snapshot();
+  if (snapshot.is_learning) return;
+  if (!snapshot.learned_style.empty()) {
+    Project now = project();
+    now.settings.styles[*learning_slot_] = snapshot.learned_style;
+    now.settings.vectors[*learning_slot_].clear();
+    change(now);
   }
+  learning_slot_.reset();
 }
 
 double Processor::getTailLengthSeconds() const { return kTail_s; }
@@ -204,14 +255,19 @@ void Processor::set_deadline(double milliseconds) {
   }
 }
 
-// A project names the bundle that it was played with, so that another machine plays the same or says what is missing, and
-// has the styles of its slots.
+// A project names the bundle that it was played with, so that another machine plays the same or says what is missing. It
+// has the styles of its slots, and what a frozen plug-in knows of its content.
 void Processor::getStateInformation(juce::MemoryBlock& bytes) {
   Project now = project();
   const auto snapshot = bridge_.snapshot();
   if (now.settings.bundle.empty() && snapshot.link == Link::kStreaming) {
     now.settings.bundle = snapshot.bundle;
     now.settings.bundle_digest = snapshot.bundle_digest;
+  }
+  if (parameters_.number("freeze")->getValue() < 0.5f) {
+    now.settings.statistics.clear();
+  } else if (!snapshot.statistics.empty()) {
+    now.settings.statistics = snapshot.statistics;
   }
   for (std::size_t slot = 0; slot < kSlots; ++slot) {
     const auto fetched = snapshot.vectors.find(now.settings.styles[slot]);

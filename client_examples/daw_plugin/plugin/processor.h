@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <optional>
 
 #include "plugin/parameters.h"
 #include "plugin/project.h"
@@ -53,16 +54,22 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
   std::uint32_t cushion_samples() const { return spec_.cushion_samples; }
   const LineSpec& spec() const { return spec_; }
 
-  // Begins to keep what comes in, for a style; `recorded` says how far it is, 0 to 1.
+  // Begins to keep what comes in, for a style; `recorded` says how far it is, 0 to 1. Of a sidechain in which something
+  // sounds meanwhile that is learned, and not the track.
   void record(double seconds);
   double recorded() const;
+
+  // Has a style learned from a file, which then lies in a slot; says why not, where it cannot be read.
+  juce::String learn(const juce::File& file, std::size_t slot);
 
  private:
   void timerCallback() override;
   LineSpec spec_for(double sample_rate_hz, int max_block_samples) const;
   void report_latency(const LineSpec& spec);
   void measure(const juce::AudioBuffer<float>& audio, std::size_t place);
-  void keep(const juce::AudioBuffer<float>& audio);
+  void keep(juce::AudioBuffer<float>& audio);
+  void look_at_recording();
+  void look_at_learned();
   void look_at_play_head(std::uint32_t n_samples);
 
   Parameters parameters_{*this};
@@ -76,9 +83,13 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
   PlayHead play_head_;
   bool line_is_prepared_ = false;
 
-  // A recording for a style: room is made before `is_recording_` is set, and read after it is cleared.
-  std::vector<float> recording_;
-  std::atomic<std::size_t> n_recorded_{0};
+  // A recording for a style: room is made before `is_recording_` is set, and read after it is cleared. Of the track, and
+  // of the sidechain where there is one; interleaved, as many samples of each.
+  std::vector<float> recording_, side_recording_;
+  std::size_t n_side_channels_ = 0;
+  bool has_side_sounded_ = false;  // the audio thread's, while it records
+  std::atomic<std::size_t> n_recorded_{0};  // samples of one channel
+  std::optional<std::size_t> learning_slot_;
   std::atomic<bool> is_recording_{false};
 };
 

@@ -62,6 +62,7 @@ void Project::write(const Parameters& parameters, juce::MemoryBlock& bytes) cons
   tree.setProperty("bundle_digest", juce::String(settings.bundle_digest), nullptr);
   tree.setProperty("deadline_ms", deadline_ms, nullptr);
   tree.setProperty("is_b", is_b, nullptr);
+  if (!settings.statistics.empty()) tree.setProperty("statistics", as_text(settings.statistics), nullptr);
   for (std::size_t slot = 0; slot < kSlots; ++slot) {
     juce::ValueTree style(kStyle);
     style.setProperty("name", juce::String(juce::CharPointer_UTF8(settings.styles[slot].c_str())), nullptr);
@@ -88,6 +89,8 @@ bool Project::read(const Parameters& parameters, const void* bytes, int size) {
   deadline_ms = juce::jlimit(kLeastDeadline_ms, kMostDeadline_ms,
                              static_cast<double>(tree.getProperty("deadline_ms", deadline_ms)));
   is_b = tree.getProperty("is_b", false);
+  settings.statistics = as_message(tree.getProperty("statistics").toString());
+  ++settings.n_opened;
   other = tree.getChildWithName("other").getChild(0).createCopy();
   std::size_t slot = 0;
   for (const auto& child : tree) {

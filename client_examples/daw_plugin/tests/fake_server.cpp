@@ -279,6 +279,7 @@ struct Peer {
             if (inner.field() == 1) stream.config.deadline_samples = inner.number32();
           }
           break;
+        case 11: stream.config.statistics = reader.string(); break;
         default: break;
       }
     }
@@ -286,6 +287,7 @@ struct Peer {
     const Terms& terms = server.terms_;
     stream.has_config = stream.is_refused = true;
     if (terms.refusal_code != 0) return end(id, stream, terms.refusal_code, terms.refusal_reason);
+    if (terms.refuses_statistics && !stream.config.statistics.empty()) return end(id, stream, 3, "BAD_CONFIG");
     if (server.n_open_ >= terms.max_streams) return end(id, stream, 8, "NO_CAPACITY");
     stream.is_refused = false;
     ++server.n_open_;
@@ -301,6 +303,10 @@ struct Peer {
     ready.number(8, terms.credit_samples);
     response.message(1, ready);
     say(id, stream, response.bytes);
+    if (terms.statistics.empty()) return;
+    Writer told;
+    told.text(5, terms.statistics);
+    say(id, stream, told.bytes);
   }
 
   void hear(std::int32_t id, Stream& stream, std::string_view bytes) {

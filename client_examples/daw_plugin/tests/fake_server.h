@@ -22,12 +22,15 @@ struct Terms {
   std::string refusal_reason;
   std::string name_of_imports;       // what a style is called that is put back; empty: it is refused
   bool gives_vectors = false;
+  std::string statistics;            // that a stream is told behind its ready; empty: none
+  bool refuses_statistics = false;
   bool speaks_nonsense = false;      // sends bytes that are no HTTP/2
 };
 
 struct Config {
   std::vector<std::string> styles;
   std::vector<std::pair<std::string, double>> settings;
+  std::string statistics;
   std::uint32_t sample_rate_hz = 0;
   std::uint32_t n_channels = 0;
   bool is_live = false;

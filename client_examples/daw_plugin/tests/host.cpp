@@ -69,8 +69,8 @@ deepmusic::LineSpec spec(bool is_offline, std::uint32_t n_channels, std::uint32_
 Rig::Rig(const std::string& server, const deepmusic::LineSpec& line_spec) : Rig(two_styles(server), line_spec) {}
 
 Rig::Rig(const deepmusic::Settings& settings, const deepmusic::LineSpec& line_spec)
-    : spec(line_spec), bridge({"strength", "mix"}) {
-  values.numbers = {1.0f, 1.0f};
+    : spec(line_spec), bridge({"strength", "mix", "freeze"}) {
+  values.numbers = {1.0f, 1.0f, 0.0f};
   values.weights[0] = 1.0f;
   bridge.configure(settings);
   bridge.prepare(spec, values);

@@ -95,3 +95,53 @@ TEST("vectors of the styles in the slots are fetched, and only those that no pro
   CHECK(check::within(3.0, [&rig] { return rig.bridge.snapshot().vectors.count("voice") == 1; }));
   CHECK_EQUAL(rig.bridge.snapshot().vectors.size(), 1u);
 }
+
+TEST("what a frozen stream knows of its content is what the next stream begins with") {
+  fake::Terms terms;
+  terms.statistics = "statistics";
+  fake::Server server(terms);
+  Rig rig(server.address(), spec(true));
+  rig.values.numbers[2] = 1.0f;
+  rig.bridge.prepare(rig.spec, rig.values);
+  CHECK(check::within(3.0, [&rig] { return rig.bridge.snapshot().statistics == "statistics"; }));
+  rig.bridge.prepare(rig.spec, rig.values);
+  CHECK(check::within(3.0, [&server] { return server.configs().back().statistics == "statistics"; }));
+  CHECK_EQUAL(server.configs().front().statistics, "");
+  rig.values.numbers[2] = 0.0f;
+  play(rig, noise(2, 5000), {500});
+  CHECK(check::within(3.0, [&rig] { return rig.bridge.snapshot().statistics.empty(); }));
+}
+
+TEST("what is known of the content is not for a stream that is not frozen") {
+  fake::Terms terms;
+  terms.statistics = "statistics";
+  fake::Server server(terms);
+  Rig rig("127.0.0.1:1", spec(true));
+  Settings settings = settings_for(server);
+  settings.statistics = "of the project";
+  settings.n_opened = 1;
+  rig.bridge.configure(settings);
+  CHECK(is_streaming(rig));
+  CHECK_EQUAL(server.configs().at(0).statistics, "");
+}
+
+TEST("a project's statistics are begun with, and dropped where the server refuses them") {
+  fake::Server server({});
+  Settings settings = settings_for(server);
+  settings.statistics = "of the project";
+  settings.n_opened = 1;
+  Rig rig("127.0.0.1:1", spec(true));
+  rig.values.numbers[2] = 1.0f;
+  rig.bridge.prepare(rig.spec, rig.values);
+  rig.bridge.configure(settings);
+  CHECK(is_streaming(rig));
+  CHECK_EQUAL(server.configs().at(0).statistics, "of the project");
+  fake::Terms strict;
+  strict.refuses_statistics = true;
+  server.set_terms(strict);
+  ++settings.n_opened;
+  rig.bridge.configure(settings);
+  CHECK(check::within(3.0, [&server] { return server.configs().size() == 2; }));
+  CHECK_EQUAL(server.configs().at(1).statistics, "");
+  CHECK(check::within(1.0, [&rig] { return rig.bridge.snapshot().statistics.empty(); }));
+}

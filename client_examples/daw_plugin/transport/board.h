@@ -21,6 +21,8 @@ struct Settings {
   std::string bundle_digest;  // empty: any
   std::array<std::string, kSlots> styles;
   std::array<std::string, kSlots> vectors;  // of the styles, as ExportStyle gave them; empty: whatever the server has
+  std::string statistics;      // of the content, as a frozen stream gave them; empty: none
+  std::uint32_t n_opened = 0;  // counts up with each project that is opened: its statistics hold, whatever was there
 
   // The styles that weights name; empty slots are left out.
   std::vector<wire::StyleShare> mix(const std::array<float, kSlots>& weights) const {
@@ -49,8 +51,10 @@ struct Snapshot {
   std::vector<wire::StyleListing> styles;
   std::vector<wire::BundleListing> bundles;
   std::map<std::string, std::string> vectors;  // as the server has them, of the styles in the slots, by name
+  std::string statistics;  // that are held while the line is frozen
   std::uint32_t n_browsed = 0;  // counts up with each list that came
   std::string learned;          // what became of the last recording to learn; empty while it is learned
+  std::string learned_style;    // its name on the server; empty where nothing was learned
   bool is_learning = false;
 };
 

@@ -77,6 +77,7 @@ void Courier::learn(Recording recording) {
   board_.change([](Snapshot& board) {
     board.is_learning = true;
     board.learned.clear();
+    board.learned_style.clear();
   });
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -119,6 +120,8 @@ void Courier::take_orders() {
   const bool is_another_bundle =
       settings.bundle != settings_.bundle || settings.bundle_digest != settings_.bundle_digest;
   const bool are_other_styles = settings.styles != settings_.styles || settings.vectors != settings_.vectors;
+  const bool is_opened = settings.n_opened != settings_.n_opened;
+  if (is_opened || is_elsewhere || is_another_bundle) know(is_opened ? settings.statistics : "");
   settings_ = settings;
   keeper_.configure(settings_);
   if (is_elsewhere) {
@@ -128,7 +131,7 @@ void Courier::take_orders() {
   const bool is_streaming = stream_ != nullptr && stream_->is_streaming();
   if (line != line_) {
     take_line(std::move(line));
-  } else if (is_elsewhere || is_another_bundle || (are_other_styles && !is_streaming)) {
+  } else if (is_elsewhere || is_another_bundle || is_opened || (are_other_styles && !is_streaming)) {
     stream_.reset();
     retry_at_ = {};
   } else if (are_other_styles) {
@@ -223,7 +226,7 @@ void Courier::connect(Clock::time_point now) {
 
 void Courier::open(Clock::time_point now) {
   played_ = keeper_.played();
-  stream_ = std::make_unique<Stream>(*connection_, *line_, turned_, parameter_names_, board_, counters_);
+  stream_ = std::make_unique<Stream>(*connection_, *line_, turned_, statistics_, parameter_names_, board_, counters_);
   if (stream_->open(played_, now)) {
     if (line_->link.load(std::memory_order_relaxed) == Link::kConnecting) set_link(Link::kOpening, "");
     return;
@@ -252,9 +255,14 @@ void Courier::look_at_stream(Clock::time_point now) {
 void Courier::end_of_call(Clock::time_point now) {
   const RpcStatus status = stream_->status();
   const bool is_turned_away = !stream_->is_streaming() && connection_->is_leaving();
+  const bool are_statistics_refused = stream_->brought_statistics() && status.code == RpcStatus::kInvalidArgument;
   stream_.reset();
   keeper_.put_back_again();
-  if (is_turned_away) {
+  if (are_statistics_refused) {  // another bundle's, or damaged: it is tried without them
+    know("");
+    board_.change([&status](Snapshot& board) { board.notice = status.message; });
+    retry_at_ = {};
+  } else if (is_turned_away) {
     lose_connection("the server stops");
     retry_at_ = {};
   } else if (status.is_full()) {
@@ -267,6 +275,11 @@ void Courier::end_of_call(Clock::time_point now) {
   } else {
     stop_for(Link::kAway, status.message, kAwayPause_s, now);
   }
+}
+
+void Courier::know(const std::string& statistics) {
+  statistics_ = statistics;
+  board_.change([&statistics](Snapshot& board) { board.statistics = statistics; });
 }
 
 void Courier::lose_connection(const std::string& why) {

@@ -46,6 +46,7 @@ class Courier {
   void connect(Clock::time_point now);
   void open(Clock::time_point now);
   void look_at_stream(Clock::time_point now);
+  void know(const std::string& statistics);
   void end_of_call(Clock::time_point now);
   void lose_connection(const std::string& why);
   void stop_for(Link link, const std::string& why, double pause_s, Clock::time_point now);
@@ -74,6 +75,7 @@ class Courier {
   Inquiries inquiries_{board_};
   StyleKeeper keeper_{board_};
   Settings played_;  // the settings with the server's names for the styles, once it has them
+  std::string statistics_;  // what a frozen line knows of its content
   bool are_styles_due_ = false;  // a stream has to be told of other ones
   std::unique_ptr<Stream> stream_;  // on the connection: goes before it
   Clock::time_point connect_began_, retry_at_, moved_at_;

@@ -94,9 +94,10 @@ void Inquiries::upload(Connection& connection, const std::string& bundle) {
   const std::string outcome = is_learned ? "learned " + style.name : learning_->status().message;
   connection.close(std::exchange(learning_, nullptr));
   recording_.reset();
-  board_.change([&outcome](Snapshot& now) {
+  board_.change([&outcome, &style](Snapshot& now) {
     now.is_learning = false;
     now.learned = outcome;
+    now.learned_style = style.name;
   });
   browse();
 }

@@ -25,7 +25,7 @@ int sextet(char digit) {
 
 bool RpcStatus::is_refusal() const {
   switch (code) {
-    case 3:   // INVALID_ARGUMENT
+    case kInvalidArgument:
     case 5:   // NOT_FOUND
     case 7:   // PERMISSION_DENIED
     case 9:   // FAILED_PRECONDITION

@@ -8,7 +8,7 @@ namespace deepmusic {
 
 struct RpcStatus {
   // gRPC's codes that are told apart here.
-  enum Code { kOk = 0, kCancelled = 1, kUnknown = 2, kResourceExhausted = 8, kInternal = 13, kUnavailable = 14 };
+  enum Code { kOk = 0, kCancelled = 1, kUnknown = 2, kInvalidArgument = 3, kResourceExhausted = 8, kInternal = 13, kUnavailable = 14 };
 
   int code = kUnknown;
   std::string message;  // for people

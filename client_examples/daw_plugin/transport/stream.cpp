@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 namespace deepmusic {
 namespace {
@@ -18,11 +19,12 @@ constexpr auto kKeepAlive = std::chrono::seconds(10);
 
 }  // namespace
 
-Stream::Stream(Connection& connection, Line& line, Turned& turned, const std::vector<std::string>& parameter_names,
-               Board& board, Counters& counters)
+Stream::Stream(Connection& connection, Line& line, Turned& turned, std::string& statistics,
+               const std::vector<std::string>& parameter_names, Board& board, Counters& counters)
     : connection_(connection),
       line_(line),
       turned_(turned),
+      statistics_(statistics),
       parameter_names_(parameter_names),
       board_(board),
       counters_(counters) {}
@@ -55,6 +57,8 @@ bool Stream::open(const Settings& settings, Clock::time_point now) {
     config.settings.push_back({parameter_names_[i], turned_.values.numbers[i]});
   }
   if (!is_offline_) config.deadline_samples = line_.spec.deadline_samples;
+  if (is_frozen()) config.statistics = statistics_;
+  brought_statistics_ = !config.statistics.empty();
   call_ = connection_.open(kTransfer);
   if (call_ == nullptr) return false;
   call_->send(wire::config_request(config));
@@ -87,6 +91,9 @@ bool Stream::read(Clock::time_point now) {
       case wire::Response::Kind::kAudio: take(response.audio); break;
       case wire::Response::Kind::kEvent:
         board_.change([&response](Snapshot& board) { board.notice = response.event.message; });
+        break;
+      case wire::Response::Kind::kStatistics:
+        if (is_frozen()) hold(std::move(response.statistics));
         break;
       default: break;
     }
@@ -282,7 +289,20 @@ void Stream::apply(const Control& control) {
     turned_.values.weights = control.weights;
   } else {
     turned_.values.numbers[control.index] = control.number;
+    if (is_freeze(control.index) && !is_frozen()) hold({});
   }
+}
+
+bool Stream::is_frozen() const {
+  for (std::size_t i = 0; i < parameter_names_.size(); ++i) {
+    if (is_freeze(i)) return turned_.values.numbers[i] >= 0.5f;
+  }
+  return false;
+}
+
+void Stream::hold(std::string statistics) {
+  statistics_ = std::move(statistics);
+  board_.change([this](Snapshot& board) { board.statistics = statistics_; });
 }
 
 }  // namespace deepmusic

@@ -23,8 +23,9 @@ struct Turned {
 class Stream {
  public:
   // parameter_names: of the numbers, as in `Bridge`.
-  Stream(Connection& connection, Line& line, Turned& turned, const std::vector<std::string>& parameter_names,
-         Board& board, Counters& counters);
+  // statistics: what a frozen line knows of its content, over its streams; a stream begins with it and changes it.
+  Stream(Connection& connection, Line& line, Turned& turned, std::string& statistics,
+         const std::vector<std::string>& parameter_names, Board& board, Counters& counters);
   ~Stream();  // gives the server's slot back
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -44,6 +45,8 @@ class Stream {
   // Whether the line is in another epoch by now, which wants another stream.
   bool is_stale() const { return line_.epoch.load(std::memory_order_acquire) != turned_.epoch; }
   bool is_offline() const { return is_offline_; }
+  // Whether it asked to begin with statistics.
+  bool brought_statistics() const { return brought_statistics_; }
 
  private:
   // A part of the input that the server has not yet answered, or was never sent.
@@ -65,10 +68,14 @@ class Stream {
   void jump(std::uint64_t written);
   bool is_silent(std::uint64_t first);
   void apply(const Control& control);
+  bool is_freeze(std::size_t parameter) const { return parameter_names_[parameter] == "freeze"; }
+  bool is_frozen() const;
+  void hold(std::string statistics);
 
   Connection& connection_;
   Line& line_;
   Turned& turned_;
+  std::string& statistics_;
   const std::vector<std::string>& parameter_names_;
   Board& board_;
   Counters& counters_;
@@ -76,6 +83,7 @@ class Stream {
   Call* call_ = nullptr;
   bool is_streaming_ = false;
   bool is_offline_ = false;
+  bool brought_statistics_ = false;
   Clock::time_point said_at_;
   std::uint32_t latency_samples_ = 0, most_block_samples_ = 0, credit_samples_ = 0;  // as the server said
   std::uint64_t base_ = 0;       // position of the stream's sample 0

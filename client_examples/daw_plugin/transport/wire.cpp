@@ -164,6 +164,7 @@ std::string config_request(const StreamConfig& config) {
   } else {
     message.message(9, pacing);
   }
+  message.text_unless_empty(11, config.statistics);
   return request(1, message);
 }
 
@@ -248,6 +249,10 @@ bool read_response(std::string_view bytes, Response& response) {
         is_ok = is_ok && read_event(reader.text(), response.event);
         break;
       case 4: response.kind = Response::Kind::kSummary; break;
+      case 5:
+        response.kind = Response::Kind::kStatistics;
+        response.statistics = reader.string();
+        break;
       default: break;
     }
   }

@@ -30,6 +30,7 @@ struct StreamConfig {
   std::uint32_t nominal_block_samples = 0;
   std::vector<Setting> settings;
   std::optional<std::uint32_t> deadline_samples;  // none: pacing fast
+  std::string statistics;  // as a server gave them; empty: none
 };
 
 // What a server sends on a stream, one of these.
@@ -64,10 +65,11 @@ struct Event {
 enum EventKind : std::uint32_t { kStyleRefused = 7, kGoingAway = 18 };
 
 struct Response {
-  enum class Kind { kUnknown, kReady, kAudio, kEvent, kSummary } kind = Kind::kUnknown;
+  enum class Kind { kUnknown, kReady, kAudio, kEvent, kStatistics, kSummary } kind = Kind::kUnknown;
   Ready ready;
   StyledBlock audio;
   Event event;
+  std::string statistics;  // kept as they are
 };
 
 struct StyleListing {

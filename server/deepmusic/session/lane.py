@@ -143,7 +143,9 @@ class Lane:
         return self._synthesis.process(wet)
 
     def reset(self) -> None:
-        """As if nothing had been heard since the lane began."""
+        """As if nothing had been heard since the lane began; statistics that are held outlive it."""
+        if self.is_frozen:
+            self._first_statistics = self.statistics()
         self.line = self._new_line()
         self._begin_loudness()
         self._synthesis.reset()

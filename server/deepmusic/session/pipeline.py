@@ -34,7 +34,7 @@ from deepmusic.session.automation import Automation
 from deepmusic.session.changes import StyleChange
 from deepmusic.session.config import ModelFacts, SessionConfig
 from deepmusic.session.controls import Controls
-from deepmusic.session.events import AudioFlag, LaneRequest, LaneResult, Miss, Notice, NoticeKind
+from deepmusic.session.events import AudioFlag, Held, LaneRequest, LaneResult, Miss, Notice, NoticeKind
 from deepmusic.session.gain_line import GainLine
 from deepmusic.session.lane import Heard, Lane, k_weighting
 from deepmusic.session.mixing import Rescue, eased, mix
@@ -178,15 +178,16 @@ class Pipeline:
             if (answer := answers.get(lane.number)) is not None:
                 lane.line.adopt(answer.gain_db, answer.state)
 
-    def newly_held(self) -> Statistics | None:
+    def newly_held(self) -> list[Held]:
         """Statistics that are held since the last answer, of the style that plays or is being faded to; each once."""
         lane = self._lanes[-1]
         if not lane.is_frozen:
             self._told_lane = 0
         elif lane.number != self._told_lane:
             self._told_lane = lane.number
-            return lane.statistics()
-        return None
+            statistics = lane.statistics()
+            return [] if statistics is None else [Held(statistics=statistics)]
+        return []
 
     def fail(self) -> None:
         """The models that were asked failed, and begin anew."""

@@ -33,7 +33,6 @@ from deepmusic.session.events import (
     Control,
     Finish,
     Flush,
-    Held,
     InEvent,
     Miss,
     Notice,
@@ -237,8 +236,7 @@ class Session:
             self._fail(standing, out)
             return
         self._pipeline.adopt(result.lanes)
-        if (statistics := self._pipeline.newly_held()) is not None:
-            out.append(Held(statistics=statistics))
+        out.extend(self._pipeline.newly_held())
         if standing is Standing.IN_TIME:
             self._render(result.timing, out)
 
