@@ -114,9 +114,9 @@ void Processor::measure(const juce::AudioBuffer<float>& audio, std::size_t place
 
 void Processor::keep(juce::AudioBuffer<float>& audio) {
   if (!is_recording_.load(std::memory_order_acquire)) return;
-  const std::size_t n_channels = spec_.n_channels, first = n_recorded_.load(std::memory_order_relaxed);
+  const std::size_t n_channels = n_track_channels_, first = n_recorded_.load(std::memory_order_relaxed);
   const std::size_t n = std::min(static_cast<std::size_t>(audio.getNumSamples()), recording_.size() / n_channels - first);
-  for (std::size_t channel = 0; channel < n_channels; ++channel) {
+  for (std::size_t channel = 0; channel < std::min<std::size_t>(n_channels, spec_.n_channels); ++channel) {
     const float* const samples = audio.getReadPointer(static_cast<int>(channel));
     for (std::size_t i = 0; i < n; ++i) recording_[(first + i) * n_channels + channel] = samples[i];
   }
@@ -138,9 +138,11 @@ void Processor::keep(juce::AudioBuffer<float>& audio) {
 void Processor::record(double seconds) {
   if (is_recording_.load(std::memory_order_acquire) || recorded() > 0.0) return;
   const auto n_samples = static_cast<std::size_t>(seconds * spec_.sample_rate_hz);
+  n_track_channels_ = spec_.n_channels;
+  recording_rate_hz_ = spec_.sample_rate_hz;
   const auto* const side = getBus(true, 1);
   n_side_channels_ = side != nullptr && side->isEnabled() ? static_cast<std::size_t>(side->getNumberOfChannels()) : 0;
-  recording_.assign(n_samples * spec_.n_channels, 0.0f);
+  recording_.assign(n_samples * n_track_channels_, 0.0f);
   side_recording_.assign(n_samples * n_side_channels_, 0.0f);
   has_side_sounded_ = false;
   n_recorded_.store(0, std::memory_order_relaxed);
@@ -149,7 +151,7 @@ void Processor::record(double seconds) {
 
 double Processor::recorded() const {
   if (recording_.empty()) return 0.0;
-  return static_cast<double>(n_recorded_.load() * spec_.n_channels) / static_cast<double>(recording_.size());
+  return static_cast<double>(n_recorded_.load() * n_track_channels_) / static_cast<double>(recording_.size());
 }
 
 juce::String Processor::learn(const juce::File& file, std::size_t slot) {
@@ -178,8 +180,8 @@ void Processor::look_at_recording() {
   if (recording_.empty() || is_recording_.load(std::memory_order_acquire)) return;
   Recording recording;
   recording.name = juce::Time::getCurrentTime().formatted("take %Y-%m-%d %H.%M.%S").toStdString();
-  recording.sample_rate_hz = spec_.sample_rate_hz;
-  recording.n_channels = has_side_sounded_ ? static_cast<std::uint32_t>(n_side_channels_) : spec_.n_channels;
+  recording.sample_rate_hz = recording_rate_hz_;
+  recording.n_channels = static_cast<std::uint32_t>(has_side_sounded_ ? n_side_channels_ : n_track_channels_);
   recording.samples = std::move(has_side_sounded_ ? side_recording_ : recording_);
   recording_.clear();
   side_recording_.clear();

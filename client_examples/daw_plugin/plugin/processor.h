@@ -86,7 +86,8 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
   // A recording for a style: room is made before `is_recording_` is set, and read after it is cleared. Of the track, and
   // of the sidechain where there is one; interleaved, as many samples of each.
   std::vector<float> recording_, side_recording_;
-  std::size_t n_side_channels_ = 0;
+  std::size_t n_track_channels_ = 1, n_side_channels_ = 0;  // as they were when it began
+  std::uint32_t recording_rate_hz_ = 0;
   bool has_side_sounded_ = false;  // the audio thread's, while it records
   std::atomic<std::size_t> n_recorded_{0};  // samples of one channel
   std::optional<std::size_t> learning_slot_;

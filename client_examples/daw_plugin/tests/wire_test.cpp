@@ -76,6 +76,9 @@ TEST("two hundred thousand damaged messages harm nobody") {
     std::vector<wire::StyleListing> styles;
     std::vector<wire::BundleListing> bundles;
     wire::ErrorDetails details;
+    std::string vector;
+    wire::read_exported_style(bytes, vector);
+    CHECK(vector.size() <= bytes.size() && read.statistics.size() <= bytes.size());
     wire::read_styles(bytes, styles);
     wire::read_bundles(bytes, bundles);
     wire::read_error_details(bytes, details);
