@@ -117,6 +117,16 @@ TEST("the delayed input fades out and in where a jump is heard") {
   CHECK_LESS(host::error(all, around(joined(both(first), both(second)), 20480), 1.0, rig.delay_samples(), 0, 50480), kOnce);
 }
 
+TEST("a jump out of silence leaves the attack that follows it whole") {
+  fake::Server server({});
+  Rig rig(server.address(), spec(true));
+  const Audio silence(2, std::vector<float>(24000, 0.0f)), input = noise(2, 24000, 2);
+  play(rig, silence, {480});
+  rig.bridge.jump();
+  CHECK_LESS(host::error(play(rig, input, {480}).heard, input, 0.5, rig.delay_samples(), 0, 24000), kOnce);
+  CHECK_EQUAL(rig.bridge.counters().jumps.load(), 1u);
+}
+
 TEST("a jump from one end of a wave to the other is no click") {
   fake::Server server({});
   Rig rig(server.address(), spec(true));

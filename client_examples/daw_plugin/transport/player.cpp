@@ -84,6 +84,9 @@ void Player::begin_epoch(std::uint64_t now) {
 void Player::cut(std::uint64_t now) {
   Line& line = *line_;
   const std::uint64_t apart = 2ull * line.spec.fade_samples;
+  if (has_jumped_) counters_.jumps.fetch_add(1, std::memory_order_relaxed);
+  const bool rises = has_jumped_ && !is_silent_before(now);  // after silence a beginning is no click
+  if (!rises && !begins_anew_) return;
   if (begins_anew_) {
     ringing_.end = line.wet_end.load(std::memory_order_acquire);
     ringing_.from = std::max(line.wet_from.load(std::memory_order_acquire), base_);
@@ -94,11 +97,20 @@ void Player::cut(std::uint64_t now) {
   Cut* const last = n_cuts_ == 0 ? nullptr : &cuts_[(first_cut_ + n_cuts_ - 1) % cuts_.size()];
   if (last != nullptr && now < last->last + apart) {
     last->last = now;
-    last->rises = has_jumped_;
+    last->rises = rises;
   } else if (n_cuts_ < cuts_.size()) {
-    cuts_[(first_cut_ + n_cuts_++) % cuts_.size()] = {now, now, has_jumped_};
+    cuts_[(first_cut_ + n_cuts_++) % cuts_.size()] = {now, now, rises};
   }
-  if (has_jumped_) counters_.jumps.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool Player::is_silent_before(std::uint64_t now) const {
+  const Line& line = *line_;
+  for (std::uint64_t at = now - std::min<std::uint64_t>(now, line.spec.fade_samples); at < now; ++at) {
+    for (std::uint32_t channel = 0; channel < line.spec.n_channels; ++channel) {
+      if (line.input.get(channel, at) != 0.0f) return false;
+    }
+  }
+  return true;
 }
 
 // Gain of the input of a position around the cuts. Positions come in order: what lies behind is forgotten.

@@ -51,6 +51,7 @@ class Player {
 
   void begin_epoch(std::uint64_t now);
   void cut(std::uint64_t now);
+  bool is_silent_before(std::uint64_t now) const;
   float level_at_cut(std::uint64_t heard);
   void take(float* const* io, std::uint32_t offset, std::uint32_t n_samples);
   void turn(const Values& values, std::size_t n_parameters, std::uint32_t n_samples);
