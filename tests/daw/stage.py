@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ import numpy as np
 import pedalboard
 
 from deepmusic.audio import Audio, AudioFormat
-from deepmusic.model.catalog import BundleCatalog
+from deepmusic.model.catalog import BundleCatalog, LoadedBundle
 from deepmusic.session.config import SessionConfig, Setting
 from deepmusic.session.events import Control
 from deepmusic.session.offline import render
@@ -98,11 +99,16 @@ class Stage:
         controls: Iterable[Control] = (),
     ) -> Audio:
         """What the engine makes of a recording offline, with no server and no plug-in."""
-        loaded = BundleCatalog(self.folder / "bundles", device="cpu").get(bundle)
+        loaded = _loaded(self.folder / "bundles", bundle)
         vector = StyleLibrary(self.folder / "styles").vector(style, loaded.encoder)
         audio_format = AudioFormat(sample_rate_hz=rate_hz, n_channels=audio.shape[0])
         config = SessionConfig(audio_format=audio_format, settings=tuple(settings))
         return render(config, loaded.transfer, vector, audio, controls)
+
+
+@functools.cache
+def _loaded(bundles: Path, name: str) -> LoadedBundle:
+    return BundleCatalog(bundles, device="cpu").get(name)
 
 
 def noise(n_samples: int, n_channels: int = 2, seed: int = 1) -> Audio:
