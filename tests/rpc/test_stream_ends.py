@@ -98,11 +98,18 @@ async def test_a_client_that_never_reads_is_ended(tmp_path: Path):
         client.transfer(config(deadline_samples=20 * 48000)) as call,
     ):
         call._unanswered_samples = -30 * 48000
-        with pytest.raises(SlowConsumer):  # noqa: PT012 (the send or the read finds out)
+
+        async def send() -> None:
             for start in range(0, 6 * 48000, 4800):
                 await call.send(noise(4800, seed=start))
-            await server.wait_until(lambda: server.sessions.n_open == 1)
+
+        # In a task of its own: what is sent after the end waits at the server's window until somebody reads why.
+        sending = asyncio.create_task(send())
+        await server.wait_until(lambda: server.sessions.n_open == 2)
+        await server.wait_until(lambda: server.sessions.n_open == 1)
+        with pytest.raises(SlowConsumer):
             await listen(call)
+        await asyncio.gather(sending, return_exceptions=True)
 
 
 async def test_silence_of_a_client_ends_its_stream_and_frees_the_slot(tmp_path: Path):
