@@ -63,12 +63,8 @@ Values Parameters::values() const {
     const auto& range = numbers_[i]->getNormalisableRange();
     values.numbers[i] = juce::jlimit(range.start, range.end, numbers_[i]->convertFrom0to1(numbers_[i]->getValue()));
   }
-  float sum = 0.0f;
-  for (std::size_t slot = 0; slot < kSlots; ++slot) {
-    values.weights[slot] = weights_[slot]->get();
-    sum += values.weights[slot];
-  }
-  if (sum <= 0.0f) values.weights[static_cast<std::size_t>(slot_->get() - 1)] = 1.0f;  // no morph: the slot alone
+  for (std::size_t slot = 0; slot < kSlots; ++slot) values.weights[slot] = weights_[slot]->get();
+  values.default_to(static_cast<std::size_t>(slot_->get() - 1));
   return values;
 }
 
@@ -83,14 +79,6 @@ juce::RangedAudioParameter* Parameters::number(const juce::String& name) const {
     if (parameter->getParameterID() == name) return parameter;
   }
   return nullptr;
-}
-
-std::uint32_t expected_latency_samples(double sample_rate_hz) {
-  std::uint32_t samples = registry::kLatencies[0].samples;
-  for (const registry::Latency& latency : registry::kLatencies) {
-    if (latency.sample_rate_hz <= sample_rate_hz) samples = latency.samples;
-  }
-  return samples;
 }
 
 }  // namespace deepmusic

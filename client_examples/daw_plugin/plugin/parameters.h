@@ -40,7 +40,4 @@ class Parameters {
   std::vector<juce::RangedAudioParameter*> all_;
 };
 
-// Latency of a stream at a rate, as the server's code has it; at other rates that of the next one below.
-std::uint32_t expected_latency_samples(double sample_rate_hz);
-
 }  // namespace deepmusic

@@ -4,6 +4,7 @@
 
 #include "plugin/dropped_file.h"
 #include "plugin/editor.h"
+#include "registry.h"
 
 namespace deepmusic {
 namespace {
@@ -54,7 +55,7 @@ LineSpec Processor::spec_for(double sample_rate_hz, int max_block_samples) const
   return LineSpec::made_for(static_cast<std::uint32_t>(std::lround(sample_rate_hz)),
                             static_cast<std::uint32_t>(juce::jlimit(1, 2, getMainBusNumInputChannels())),
                             static_cast<std::uint32_t>(std::max(max_block_samples, 1)),
-                            project().deadline_ms / 1000.0, expected_latency_samples(sample_rate_hz), isNonRealtime());
+                            project().deadline_ms / 1000.0, registry::latency_samples(sample_rate_hz), isNonRealtime());
 }
 
 void Processor::report_latency(const LineSpec& spec) {

@@ -21,20 +21,10 @@ std::string as_message(const juce::String& text) {
 }  // namespace
 
 Project Project::from_environment() {
+  const Environment environment = Environment::read();
   Project project;
-  const auto get = [](const char* name) { return juce::SystemStats::getEnvironmentVariable(name, {}).trim(); };
-  if (const auto server = get("DEEPMUSIC_SERVER"); server.isNotEmpty()) {
-    project.settings.server = server.toStdString();
-  }
-  project.settings.root_certificates = get("DEEPMUSIC_ROOT_CERTIFICATE").toStdString();
-  project.settings.bundle = get("DEEPMUSIC_BUNDLE").toStdString();
-  if (const auto deadline = get("DEEPMUSIC_DEADLINE_MS"); deadline.isNotEmpty()) {
-    project.deadline_ms = juce::jlimit(kLeastDeadline_ms, kMostDeadline_ms, deadline.getDoubleValue());
-  }
-  const auto styles = juce::StringArray::fromTokens(get("DEEPMUSIC_STYLES"), ";", "");
-  for (int slot = 0; slot < std::min(styles.size(), static_cast<int>(kSlots)); ++slot) {
-    project.settings.styles[static_cast<std::size_t>(slot)] = styles[slot].trim().toStdString();
-  }
+  project.settings = environment.settings;
+  project.deadline_ms = environment.deadline_ms;
   return project;
 }
 

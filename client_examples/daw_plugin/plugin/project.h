@@ -4,20 +4,17 @@
 #include <juce_audio_processors/juce_audio_processors.h>
 
 #include "plugin/parameters.h"
-#include "transport/board.h"
+#include "transport/environment.h"
 
 namespace deepmusic {
 
-constexpr double kLeastDeadline_ms = 1.0, kMostDeadline_ms = 500.0;
-
 struct Project {
   Settings settings;
-  double deadline_ms = 21.4;        // what the server may take for a step: the adjustable part of the cushion
-  juce::ValueTree other;            // parameters of the other of A and B
+  double deadline_ms = kDeadline_ms;  // what the server may take for a step: the adjustable part of the cushion
+  juce::ValueTree other;              // parameters of the other of A and B
   bool is_b = false;
 
-  // A new plug-in's: DEEPMUSIC_SERVER, DEEPMUSIC_BUNDLE, DEEPMUSIC_STYLES ("a;b;c") and DEEPMUSIC_DEADLINE_MS of the
-  // environment, where given.
+  // A new plug-in's; see `Environment`.
   static Project from_environment();
 
   // To and from the bytes that a host keeps. `read` gives false, and changes nothing, where they are no such project.

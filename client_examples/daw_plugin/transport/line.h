@@ -22,6 +22,14 @@ constexpr std::size_t kMaxParameters = 16;  // numbers and switches of the regis
 struct Values {
   std::array<float, kMaxParameters> numbers{};
   std::array<float, kSlots> weights{};
+
+  // Without a morph, which is to say with no weight above 0, a slot is heard alone.
+  void default_to(std::size_t slot) {
+    for (const float weight : weights) {
+      if (weight > 0.0f) return;
+    }
+    weights[slot] = 1.0f;
+  }
 };
 
 // A change of one number, or of all weights, at an input position.

@@ -12,7 +12,7 @@ from pathlib import Path
 from deepmusic.audio import SUPPORTED_RATES_HZ
 from deepmusic.dsp.levels import lookahead_samples
 from deepmusic.dsp.windows import StftGeometry, stream_latency_samples
-from deepmusic.session.parameters import PARAMETERS, ParameterKind
+from deepmusic.session.parameters import PARAMETERS, Parameter, ParameterKind
 
 HEADER = """// Generated from the server's registry by generate_registry.py; not to be edited.
 #pragma once
@@ -38,6 +38,19 @@ struct Latency {
 
 """
 
+FOOTER = """
+// Latency of a stream at a rate, as the server's code has it; at other rates that of the next one below.
+inline std::uint32_t latency_samples(double sample_rate_hz) {
+  std::uint32_t samples = kLatencies[0].samples;
+  for (const Latency& latency : kLatencies) {
+    if (latency.sample_rate_hz <= sample_rate_hz) samples = latency.samples;
+  }
+  return samples;
+}
+
+}  // namespace registry
+"""
+
 
 def real(value: float) -> str:
     """A float literal of C++."""
@@ -45,15 +58,19 @@ def real(value: float) -> str:
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
+def numbers_and_switches() -> list[Parameter]:
+    """In the registry's order; styles have slots of their own in a plug-in."""
+    return [p for p in PARAMETERS.values() if p.kind in (ParameterKind.NUMBER, ParameterKind.SWITCH)]
+
+
 def parameters() -> list[str]:
-    """Numbers and switches, in the registry's order; styles have slots of their own in a plug-in."""
+    """One line a parameter."""
     lines: list[str] = []
-    for p in PARAMETERS.values():
-        if p.kind in (ParameterKind.NUMBER, ParameterKind.SWITCH):
-            is_switch = json.dumps(p.kind is ParameterKind.SWITCH)
-            numbers = ", ".join(real(value) for value in (p.minimum, p.maximum, p.default))
-            texts = [json.dumps(text) for text in (p.name, p.unit, p.doc)]
-            lines.append(f"    {{{texts[0]}, {texts[1]}, {numbers}, {is_switch}, {texts[2]}}},")
+    for p in numbers_and_switches():
+        is_switch = json.dumps(p.kind is ParameterKind.SWITCH)
+        numbers = ", ".join(real(value) for value in (p.minimum, p.maximum, p.default))
+        texts = [json.dumps(text) for text in (p.name, p.unit, p.doc)]
+        lines.append(f"    {{{texts[0]}, {texts[1]}, {numbers}, {is_switch}, {texts[2]}}},")
     return lines
 
 
@@ -68,8 +85,8 @@ def latencies() -> list[str]:
 def main(out: str) -> None:
     """Writes the header where it differs, so that nothing is compiled anew for nothing."""
     lines = ["constexpr Parameter kParameters[] = {", *parameters(), "};", ""]
-    lines += ["constexpr Latency kLatencies[] = {", *latencies(), "};", "", "}  // namespace registry"]
-    text = HEADER + "\n".join(lines) + "\n"
+    lines += ["constexpr Latency kLatencies[] = {", *latencies(), "};"]
+    text = HEADER + "\n".join(lines) + "\n" + FOOTER
     path = Path(out)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
