@@ -181,7 +181,7 @@ void Courier::advance(Clock::time_point now) {
     look_at_styles();
     if (stream_ != nullptr) {
       look_at_stream(now);
-    } else if (wants_stream && now >= retry_at_ && keeper_.is_ready()) {
+    } else if (wants_stream && line_->is_begun() && now >= retry_at_ && keeper_.is_ready()) {
       open(now);
     }
   }

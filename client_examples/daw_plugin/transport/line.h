@@ -97,6 +97,9 @@ struct LineSpec {
   std::uint32_t cushion_samples = 2272;   // what is waited for beyond the stream's latency, all told
   std::uint32_t latency_samples = 1855;   // of the stream, until the server has said it
   bool is_offline = false;                // whether the host renders, as it begins
+  // Whether a stream is opened once the first block is there, with that block's values and pacing: for hosts that tell
+  // neither before. The connection is made at once.
+  bool opens_with_first_block = false;
 
   // The rest follows from what the host says, and from how long the server may take.
   static LineSpec made_for(std::uint32_t sample_rate_hz, std::uint32_t n_channels, std::uint32_t max_block_samples,
@@ -136,6 +139,9 @@ struct Line {
     while (samples < wanted) samples <<= 1;
     return samples;
   }
+
+  // [network] Whether a stream may be opened.
+  bool is_begun() const { return !spec.opens_with_first_block || written.load(std::memory_order_acquire) != 0; }
 
   const LineSpec spec;
   const Values first_values;
