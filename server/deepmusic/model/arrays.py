@@ -1,4 +1,4 @@
-"""Arrays out of .npy and .npz bytes that are not trusted: the shape is checked before memory is taken for it."""
+"""Arrays as bytes. Out of .npy and .npz that are not trusted, the shape is checked before memory is taken for it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ FloatArray = npt.NDArray[np.float32]
 ANY: Final = -1
 #: No array of a bundle has more elements: 64 MiB of float32.
 _MAX_ELEMENTS: Final = 16 << 20
+
+
+def float_bytes(values: FloatArray) -> bytes:
+    """Values end to end as little-endian float32, as messages and receipts hold them."""
+    return values.astype("<f4").tobytes()
+
+
+def floats_from_bytes(data: bytes) -> FloatArray:
+    """What `float_bytes` wrote, `(n,)`, an array of its own.
+
+    Raises:
+        ValueError: no whole number of float32.
+    """
+    return np.frombuffer(data, "<f4").astype(np.float32)
 
 
 def read_npy(data: bytes, shape: tuple[int, ...], *, what: str) -> FloatArray:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepmusic.errors import BadParameter
+from deepmusic.model.arrays import float_bytes
 from deepmusic.model.style_share import StyleShare, mix_name
 
 
@@ -43,7 +44,7 @@ class StyleVector:
     @property
     def digest(self) -> str:
         """SHA-256 of the values as little-endian float32, hexadecimal: styles with the same one sound the same."""
-        return hashlib.sha256(self.values.astype("<f4").tobytes()).hexdigest()
+        return hashlib.sha256(float_bytes(self.values)).hexdigest()
 
     def renamed(self, name: str) -> Self:
         """The same style under another name."""

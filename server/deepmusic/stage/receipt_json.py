@@ -20,6 +20,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from deepmusic.errors import DeepmusicError, RequestError
+from deepmusic.model.arrays import FloatArray, float_bytes, floats_from_bytes
 from deepmusic.model.style_share import StyleShare
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import Setting
@@ -90,13 +91,12 @@ def _members(of: Any) -> dict[str, Any]:
 def _written(value: object) -> object:
     if isinstance(value, StyleVector):
         parts = [[share.name, share.weight] for share in value.shares]
-        values = base64.b64encode(value.values.astype("<f4").tobytes()).decode()
+        values = _written(value.values)
         return {"name": value.name, "bundle_digest": value.bundle_digest, "shares": parts, "values": values}
-    if isinstance(value, Statistics):
-        values = base64.b64encode(value.values.astype("<f4").tobytes()).decode()
-        return _members(value) | {"values": values}
-    if isinstance(value, Circumstances):
+    if isinstance(value, Statistics | Circumstances):
         return _members(value)
+    if isinstance(value, np.ndarray):
+        return base64.b64encode(float_bytes(cast("FloatArray", value))).decode()
     if isinstance(value, tuple):
         return {setting.name: setting.value for setting in cast("tuple[Setting, ...]", value)}
     return value
@@ -114,10 +114,12 @@ def _built(kind: type[_T], members: dict[str, Any]) -> _T:
 
 
 def _style(value: Any) -> StyleVector:
-    values = np.frombuffer(base64.b64decode(value["values"], validate=True), "<f4").astype(np.float32)
     shares = tuple(StyleShare(name=_text(name), weight=_number(weight)) for name, weight in value["shares"])
     return StyleVector(
-        values=values, bundle_digest=_text(value["bundle_digest"]), name=_text(value["name"]), shares=shares
+        values=_floats(value["values"]),
+        bundle_digest=_text(value["bundle_digest"]),
+        name=_text(value["name"]),
+        shares=shares,
     )
 
 
@@ -126,10 +128,14 @@ def _statistics(value: Any) -> Statistics | None:
         return None
     return Statistics(
         bundle_digest=_text(value["bundle_digest"]),
-        values=np.frombuffer(base64.b64decode(value["values"], validate=True), "<f4").astype(np.float32),
+        values=_floats(value["values"]),
         content_power=_number(value["content_power"]),
         wet_power=_number(value["wet_power"]),
     )
+
+
+def _floats(value: Any) -> FloatArray:
+    return floats_from_bytes(base64.b64decode(value, validate=True))
 
 
 def _settings(value: Any) -> tuple[Setting, ...]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from deepmusic.errors import BadConfig
+from deepmusic.model.arrays import float_bytes, floats_from_bytes
 from deepmusic.session.statistics import MAX_STATISTICS, Statistics
 from deepmusic.v1 import transfer_service_pb2
 
@@ -13,7 +12,7 @@ def write_statistics(statistics: Statistics) -> transfer_service_pb2.StreamStati
     """Statistics as a message."""
     return transfer_service_pb2.StreamStatistics(
         bundle_digest=statistics.bundle_digest,
-        values=statistics.values.astype("<f4").tobytes(),
+        values=float_bytes(statistics.values),
         content_power=statistics.content_power,
         wet_power=statistics.wet_power,
     )
@@ -34,7 +33,7 @@ def read_statistics(message: transfer_service_pb2.StreamStatistics, *, field: st
     try:
         return Statistics(
             bundle_digest=message.bundle_digest,
-            values=np.frombuffer(data, "<f4").astype(np.float32),
+            values=floats_from_bytes(data),
             content_power=message.content_power,
             wet_power=message.wet_power,
         )

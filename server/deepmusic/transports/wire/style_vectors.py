@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from deepmusic.errors import StyleDamaged
+from deepmusic.model.arrays import float_bytes, floats_from_bytes
 from deepmusic.model.style_share import check_name
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.v1 import style_pb2
@@ -22,7 +23,7 @@ def write_style_vector(vector: StyleVector) -> style_pb2.StyleVector:
     return style_pb2.StyleVector(
         name=vector.name,
         bundle_digest=vector.bundle_digest,
-        values=vector.values.astype("<f4").tobytes(),
+        values=float_bytes(vector.values),
         digest=vector.digest,
     )
 
@@ -46,7 +47,7 @@ def read_style_vector(message: style_pb2.StyleVector) -> StyleVector:
             f"expected 4 to {MAX_VECTOR_BYTES} bytes of float32, got {len(data)}; export the style again",
             field="vector.values",
         )
-    values = np.frombuffer(data, "<f4").astype(np.float32)
+    values = floats_from_bytes(data)
     if not np.isfinite(values).all():
         raise StyleDamaged(
             "expected a vector of finite values, got NaN or infinity; export the style again", field="vector.values"
