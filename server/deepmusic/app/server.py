@@ -22,7 +22,6 @@ from deepmusic.config import ServerConfig
 from deepmusic.errors import BadConfig, DeepmusicError
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle, user_bundle_folder
 from deepmusic.model.scheduler import StepScheduler
-from deepmusic.stage.set_list import SetList
 from deepmusic.styles.library import StyleLibrary
 from deepmusic.transports.rpc.server import MODELS, STYLES, TRANSFER, RpcServer, TlsFiles
 from deepmusic.transports.rpc.terms import StreamLimits
@@ -68,7 +67,7 @@ class Server:
         tls = _tls_files(
             config
         )  # before any thread starts: a certificate that cannot be read must leave nothing running
-        cues = read_set(Path(config.set_list)) if config.set_list else SetList()
+        cues = read_set(config.set_list)
         self._recorder = Recorder(Path(config.record), round(config.record_gb * 1e9)) if config.record else None
         folder = Path(config.bundles) if config.bundles else user_bundle_folder()
         self._catalog = BundleCatalog(folder, device=config.device)

@@ -11,12 +11,15 @@ MAX_SET_BYTES = 256 * 1024
 """Largest file: 500 cues with a blend each have less."""
 
 
-def read_set(path: Path) -> SetList:
-    """The set of a TOML file.
+def read_set(name: str) -> SetList:
+    """The set of a TOML file; an empty one, which has a beat alone, where none is named.
 
     Raises:
         BadConfig: It cannot be read, or is no set; the message names the file and the mistake.
     """
+    if not name:
+        return SetList()
+    path = Path(name)
     try:
         with path.open("rb") as file:
             text = file.read(MAX_SET_BYTES + 1)

@@ -131,15 +131,12 @@ async def _play(args: argparse.Namespace) -> None:
     from deepmusic.config import ServerConfig
     from deepmusic.model.catalog import DEFAULT_BUNDLE
     from deepmusic.session.config import Setting
-    from deepmusic.stage.set_list import SetList
     from deepmusic.transports.soundcard.device import DeviceWish
 
-    given = {"osc": args.osc, "http": args.http, "midi": args.midi}
-    config = ServerConfig().changed(
-        {"osc_networks": args.osc_network}
-        | {name: "" if value == "off" else value for name, value in given.items() if value is not None}
-    )
-    cues = SetList() if args.set is None else read_set(Path(args.set))
+    addresses = {name: "" if value == "off" else value for name, value in (("osc", args.osc), ("http", args.http))}
+    given = {"osc_networks": args.osc_network, "midi": args.midi, "set_list": args.set} | addresses
+    config = ServerConfig().changed({name: value for name, value in given.items() if value is not None})
+    cues = read_set(config.set_list)
     wish = DeviceWish(
         input=args.input,
         output=args.output,
@@ -179,11 +176,11 @@ async def _play(args: argparse.Namespace) -> None:
         notes = list(rig.stream.notes)
         if profile is not None and (doubt := profile.doubt(rig.stream.facts.bundle_digest)):
             notes.append(doubt)
-        addresses = await controls.start(notes)
+        served = await controls.start(notes)
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
-        _report(rig, addresses, as_json=args.json)
-        with live_view(addresses.osc) as show:
+        _report(rig, served, as_json=args.json)
+        with live_view(served.osc) as show:
             await _watch(rig, show, stopping, args.seconds)
     finally:
         await controls.stop()
