@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,22 +27,25 @@ def a_folder(path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[RpcClient]:
-    server = Server(small_server(a_folder(tmp_path / "here"), grace_s=0.5, bundle="style-gain"))
+@contextlib.asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[RpcClient]:
+    server = Server(small_server(a_folder(folder), grace_s=0.5, bundle="style-gain"))
     facts = await server.start()
     async with RpcClient(facts.grpc) as client:
         yield client
     await server.stop()
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[RpcClient]:
+    async with served(tmp_path / "here") as client:
+        yield client
 
 
 @pytest.fixture
 async def there(tmp_path: Path) -> AsyncIterator[RpcClient]:
-    server = Server(small_server(a_folder(tmp_path / "there"), grace_s=0.5, bundle="style-gain"))
-    facts = await server.start()
-    async with RpcClient(facts.grpc) as client:
+    async with served(tmp_path / "there") as client:
         yield client
-    await server.stop()
 
 
 async def heard(client: RpcClient, style: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from deepmusic_export.graph import OPSET, StepInputs, export_style, export_trans
 from deepmusic_export.metrics import signal_to_noise_db
 from deepmusic_export.nets.style_net import StyleNet
 from deepmusic_export.nets.transfer import STEP_FRAMES, TransferConfig, TransferNet
+from tests.export.worn import worn
 
 #: What torch.onnx.export of torch 2.13 says of itself: a call that torch.utils._pytree deprecates, and that all inputs
 #: share their free axis, as they should.
@@ -52,21 +53,6 @@ class Exported:
     """The steps of a stream, states included."""
     gain_db: np.ndarray
     """What the float32 file answered, (1, frames, 4, bands)."""
-
-
-def worn(net: nn.Module) -> nn.Module:
-    """Normalisations as training leaves them, and a last convolution that does something."""
-    generator = torch.Generator().manual_seed(9)
-    with torch.no_grad():
-        for module in net.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.1, generator=generator)
-                module.running_var.uniform_(0.5, 1.5, generator=generator)
-                module.weight.uniform_(0.7, 1.3, generator=generator)
-                module.bias.normal_(0, 0.1, generator=generator)
-        if isinstance(net, TransferNet):
-            net.head.conv.weight.normal_(0, 0.15, generator=generator)
-    return net.eval()
 
 
 def a_style_net() -> StyleNet:

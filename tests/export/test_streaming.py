@@ -30,6 +30,7 @@ from deepmusic_export.nets.transfer import (
     TransferConfig,
     TransferNet,
 )
+from tests.export.worn import worn
 
 N_BANDS = 24
 N_STEPS = 7
@@ -48,25 +49,10 @@ splits = st.lists(st.integers(1, 4), min_size=1, max_size=N_STEPS).map(
 )
 
 
-def rough(net: TransferNet) -> TransferNet:
-    """A network whose gains and normalisations do something: a fresh one is nearly an equaliser."""
-    generator = torch.Generator().manual_seed(9)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1, generator=generator)
-            module.running_var.uniform_(0.5, 1.5, generator=generator)
-            with torch.no_grad():
-                module.weight.uniform_(0.7, 1.3, generator=generator)
-                module.bias.normal_(0, 0.1, generator=generator)
-    with torch.no_grad():
-        net.head.conv.weight.normal_(0, 0.15, generator=generator)
-    return net.eval()
-
-
 @pytest.fixture(scope="module")
 def net() -> TransferNet:
     torch.manual_seed(0)
-    return rough(TransferNet(TransferConfig(n_bands=N_BANDS, width=4, n_embedding=8, n_modulation=6)))
+    return worn(TransferNet(TransferConfig(n_bands=N_BANDS, width=4, n_embedding=8, n_modulation=6)))
 
 
 def music(batch: int, seed: int = 0) -> Tensor:

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deepmusic_export.data import Corpus
 from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.transfer import TransferConfig, TransferNet
 from deepmusic_export.nets.widen import widened
 from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer
+from tests.export.worn import worn
 
 NARROW = TransferConfig(n_bands=24, width=3, n_embedding=8, n_modulation=6)
 RECIPE = TransferRecipe(
@@ -26,20 +27,12 @@ GAIN_TOLERANCE_DB = 2e-3
 
 def narrow(config: TransferConfig = NARROW) -> TransferNet:
     """A network whose every part does something."""
-    generator = torch.Generator().manual_seed(9)
     torch.manual_seed(0)
-    net = TransferNet(config)
-    with torch.no_grad():
-        for module in net.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.1, generator=generator)
-                module.running_var.uniform_(0.5, 1.5, generator=generator)
-                module.weight.uniform_(0.7, 1.3, generator=generator)
-                module.bias.normal_(0, 0.1, generator=generator)
-        net.head.conv.weight.normal_(0, 0.1, generator=generator)
-        for adain in (net.adain2, net.adain3, net.adain4):
-            adain.norm.start.add_(torch.rand(adain.norm.start.shape, generator=generator))
-    return net.eval()
+    net = worn(TransferNet(config))
+    generator = torch.Generator().manual_seed(9)
+    for adain in (net.adain2, net.adain3, net.adain4):
+        adain.norm.start.add_(torch.rand(adain.norm.start.shape, generator=generator))
+    return net
 
 
 def played(net: TransferNet) -> Tensor:
