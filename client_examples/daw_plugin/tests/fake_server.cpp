@@ -451,20 +451,27 @@ struct Peer {
   std::string unsent;
 };
 
-Server::Server(const Terms& terms, int port) : terms_(terms) {
-  listener_ = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+int listen_on_loopback(int& port) {
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int on = 1;
-  setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_in here{};
   here.sin_family = AF_INET;
   here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   here.sin_port = htons(static_cast<std::uint16_t>(port));
-  if (bind(listener_, reinterpret_cast<sockaddr*>(&here), sizeof here) != 0 || listen(listener_, 64) != 0) {
+  if (bind(listener, reinterpret_cast<sockaddr*>(&here), sizeof here) != 0 || listen(listener, 64) != 0) {
     throw std::runtime_error("cannot listen");
   }
   socklen_t size = sizeof here;
-  getsockname(listener_, reinterpret_cast<sockaddr*>(&here), &size);
-  port_ = ntohs(here.sin_port);
+  getsockname(listener, reinterpret_cast<sockaddr*>(&here), &size);
+  port = ntohs(here.sin_port);
+  return listener;
+}
+
+Server::Server(const Terms& terms, int port) : terms_(terms) {
+  port_ = port;
+  listener_ = listen_on_loopback(port_);
+  fcntl(listener_, F_SETFL, O_NONBLOCK);
   thread_ = std::thread([this] { run(); });
 }
 

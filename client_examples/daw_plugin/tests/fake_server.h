@@ -11,6 +11,9 @@
 
 namespace fake {
 
+// A descriptor that listens at 127.0.0.1; a port of 0 becomes a free one.
+int listen_on_loopback(int& port);
+
 struct Terms {
   std::uint32_t latency_samples = 1000;
   float gain = 0.5f;

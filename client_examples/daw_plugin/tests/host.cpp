@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <random>
 #include <thread>
 
@@ -86,6 +87,17 @@ double error(const Audio& heard, const Audio& input, double gain, std::uint64_t 
     }
   }
   return largest;
+}
+
+void check_that_nothing_waits_for(const std::string& server) {
+  auto rig = std::make_unique<Rig>(server, spec(false));
+  const Audio input = noise(2, 24000);
+  const Run run = play(*rig, input, {512}, 1.0);
+  CHECK_EQUAL(error(run.heard, input, 1.0, rig->delay_samples(), 0, 24000), 0.0);
+  CHECK_LESS(run.longest_block_s, kLongestBlock_s);
+  const double began = check::now_s();
+  rig.reset();
+  CHECK_LESS(check::now_s() - began, 0.1);
 }
 
 double steepest(const Audio& audio) {

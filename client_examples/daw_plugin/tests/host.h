@@ -42,6 +42,11 @@ deepmusic::LineSpec spec(bool is_offline, std::uint32_t n_channels = 2, std::uin
 double error(const Audio& heard, const Audio& input, double gain, std::uint64_t delay_samples, std::uint64_t from,
              std::uint64_t to);
 
+// While half a second is played live through a server that does not answer, the input comes back bit for bit, no block
+// takes long, and the bridge goes at once.
+constexpr double kLongestBlock_s = 0.005;
+void check_that_nothing_waits_for(const std::string& server);
+
 // Largest step from one sample to the next.
 double steepest(const Audio& audio);
 

@@ -1,6 +1,5 @@
 #include "tests/peer.h"
 
-#include <arpa/inet.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -12,6 +11,7 @@
 #include <memory>
 
 #include "tests/check.h"
+#include "tests/fake_server.h"
 
 namespace peer {
 namespace {
@@ -68,15 +68,9 @@ std::string setting(std::uint16_t name, std::uint32_t value) {
 }
 
 Pair::Pair() {
-  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in here{};
-  here.sin_family = AF_INET;
-  here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof here;
-  CHECK(bind(listener, reinterpret_cast<sockaddr*>(&here), size) == 0 && listen(listener, 1) == 0);
-  getsockname(listener, reinterpret_cast<sockaddr*>(&here), &size);
-  client_ = std::make_unique<deepmusic::Connection>(
-      deepmusic::Address{"127.0.0.1", std::to_string(ntohs(here.sin_port)), false}, "");
+  int port = 0;
+  const int listener = fake::listen_on_loopback(port);
+  client_ = std::make_unique<deepmusic::Connection>(deepmusic::Address{"127.0.0.1", std::to_string(port), false}, "");
   descriptor_ = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
   close(listener);
   const int on = 1;
