@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepmusic_export.render.corpus import CLIP_LEVEL_DBFS, CorpusPlan, render_corpus
-from deepmusic_export.render.patches import HELD_OUT_PROGRAMS, Effects, Patch, apply_effects, random_effects
+from deepmusic_export.render.patches import (
+    HELD_OUT_PROGRAMS,
+    Edit,
+    Effects,
+    Patch,
+    apply_effects,
+    random_edit,
+    random_effects,
+)
 from deepmusic_export.render.scores import (
     DRUM_KEYS,
     HIGHEST_PITCH,
@@ -239,3 +247,47 @@ def test_another_body_keeps_pitch_and_time_and_moves_the_formants(semitones: int
     fundamentals = [harmonic_pitch_hz(audio[RATE_HZ // 3 : RATE_HZ // 3 * 2]) for audio in (plain, other)]
     assert fundamentals[0] == pytest.approx(220.0, rel=HALF_A_SEMITONE - 1)
     assert fundamentals[1] == pytest.approx(220.0, rel=HALF_A_SEMITONE - 1)
+
+
+def level_db(audio: np.ndarray, from_s: float, to_s: float) -> float:
+    part = audio[round(from_s * RATE_HZ) : round(to_s * RATE_HZ)]
+    return float(10 * np.log10(np.mean(part**2) + 1e-12))
+
+
+def test_an_edited_patch_has_another_filter_and_envelope_and_the_next_one_has_its_own(soundfont: Path) -> None:
+    brass = Patch(source="soundfont", program=61, accompaniment=61)
+    score = [Note(start_s=0.2, duration_s=1.0, pitch=57, velocity=100, part=0)]
+    edits = [
+        Edit(),
+        Edit(cutoff_cents=-5000),
+        Edit(attack_timecents=9600),
+        Edit(decay_timecents=11000, sustain_cb=900),
+        Edit(release_timecents=3600),
+        Edit(),
+    ]
+    clips = [(replace(brass, edit=edit), score) for edit in edits]
+    plain, dull, slow, struck, ringing, again = render_clips(soundfont, clips, 2.0, RATE_HZ)
+    sounding = slice(RATE_HZ // 2, RATE_HZ)
+    assert centroid_hz(dull[sounding]) < 0.5 * centroid_hz(plain[sounding])
+    assert level_db(slow, 0.2, 0.25) < level_db(plain, 0.2, 0.25) - 6
+    assert level_db(slow, 0.9, 1.2) == pytest.approx(level_db(plain, 0.9, 1.2), abs=1.0)
+    assert level_db(struck, 0.9, 1.2) < level_db(plain, 0.9, 1.2) - 40
+    assert level_db(ringing, 1.6, 2.0) > level_db(plain, 1.6, 2.0) + 40
+    assert centroid_hz(again[sounding]) == pytest.approx(centroid_hz(plain[sounding]), rel=0.02)
+    for from_s, to_s in ((0.2, 0.25), (0.9, 1.2), (1.3, 1.4)):
+        assert level_db(again, from_s, to_s) == pytest.approx(level_db(plain, from_s, to_s), abs=1.0)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_edits_fit_into_their_messages(seed: int) -> None:
+    for amount in random_edit(np.random.default_rng(seed)).offsets.values():
+        assert -8192 <= amount / 2 <= 8191
+
+
+def test_edits_are_drawn_where_they_are_asked_for(soundfont: Path, tmp_path: Path) -> None:
+    plan = CorpusPlan(
+        soundfont=soundfont, n_groups=1, n_scores=2, clip_s=1.0, synth_share=0, drum_share=0, edit_share=1
+    )
+    render_corpus(plan, tmp_path, n_processes=1)
+    meta = json.loads((tmp_path / "group_00000.json").read_text())
+    assert all(any(patch["edit"].values()) for patch in meta["patches"])

@@ -31,6 +31,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--dry", action="store_true", help="no effects; with --own-bodies, what held-out corpora are made with"
     )
     parser.add_argument("--own-bodies", action="store_true", help="every instrument as large as its samples are")
+    parser.add_argument(
+        "--edit-share", type=float, default=0.0, help="share of instruments with another filter and envelope"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.set_defaults(run=run)
@@ -54,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         drum_share=args.drum_share,
         effects=not args.dry,
         bodies=not args.own_bodies,
+        edit_share=args.edit_share,
     )
     group_s = plan.n_patches * plan.n_scores * plan.clip_s
     n_groups = max(1, math.ceil((args.hours or 6.0) * 3600 / group_s))

@@ -22,9 +22,11 @@ from tqdm import tqdm
 from deepmusic_export.render.patches import (
     DRUM_KITS,
     HELD_OUT_PROGRAMS,
+    Edit,
     Patch,
     apply_effects,
     random_body,
+    random_edit,
     random_effects,
 )
 from deepmusic_export.render.scores import Note, random_drum_score, random_score
@@ -60,6 +62,8 @@ class CorpusPlan:
     """Whether patches may have effects."""
     bodies: bool = True
     """Whether SoundFont patches may be made smaller and larger than their samples."""
+    edit_share: float = 0.0
+    """Share of SoundFont patches whose filter and envelope are changed."""
 
 
 def render_corpus(plan: CorpusPlan, folder: Path, n_processes: int = 2) -> None:
@@ -161,6 +165,8 @@ def _random_patch(rng: np.random.Generator, plan: CorpusPlan, kind: str) -> Patc
         program=program,
         accompaniment=other if rng.random() < 0.15 else program,
         body_semitones=random_body(rng) if plan.bodies else 0,
+        # No draw without edits: corpora of earlier versions come out as they were.
+        edit=random_edit(rng) if plan.edit_share and rng.random() < plan.edit_share else Edit(),
         effects=effects,
     )
 

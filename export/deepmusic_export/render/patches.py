@@ -41,6 +41,39 @@ class Effects:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """What a SoundFont patch is changed by: offsets to generators, in the units of SoundFont 2.01, section 8.1.3.
+
+    Filter and envelope are what tells a patch of one SoundFont from the same patch of another, samples apart.
+    """
+
+    cutoff_cents: int = 0
+    """Of the low-pass filter, which patches leave open at 20 kHz where they say nothing."""
+    resonance_cb: int = 0
+    """Peak of that filter in centibels."""
+    attack_timecents: int = 0
+    """From 1 ms, where a patch says nothing: 1200 doubles the time."""
+    decay_timecents: int = 0
+    """The same for the decay, which is heard where there is a fall to the sustain level."""
+    sustain_cb: int = 0
+    """Fall from the peak to the sustain level in centibels."""
+    release_timecents: int = 0
+
+    @property
+    def offsets(self) -> dict[int, int]:
+        """Number of each generator that is changed, and by how much."""
+        every = {
+            8: self.cutoff_cents,
+            9: self.resonance_cb,
+            34: self.attack_timecents,
+            36: self.decay_timecents,
+            37: self.sustain_cb,
+            38: self.release_timecents,
+        }
+        return {generator: amount for generator, amount in every.items() if amount}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
     """What plays a score."""
 
@@ -53,6 +86,7 @@ class Patch:
     body_semitones: int = 0
     """How much smaller the instrument is than its samples, at the same pitch: formants go up by this interval and
     envelopes run faster by it."""
+    edit: Edit = Edit()
     effects: Effects = Effects()
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,6 +113,19 @@ def random_effects(rng: np.random.Generator) -> Effects:
 def random_body(rng: np.random.Generator) -> int:
     """A body for a SoundFont patch in semitones; half of the patches keep their own."""
     return int(rng.integers(-BODY_SEMITONES, BODY_SEMITONES + 1)) if rng.random() < 0.5 else 0
+
+
+def random_edit(rng: np.random.Generator) -> Edit:
+    """A filter, an envelope or both, as another sound designer might have set them."""
+    has_filter, is_struck, is_slow = rng.random(3) < np.array([0.6, 0.4, 0.3])
+    return Edit(
+        cutoff_cents=-int(rng.integers(1000, 6500)) if has_filter else 0,
+        resonance_cb=int(rng.integers(0, 160)) if has_filter and rng.random() < 0.4 else 0,
+        attack_timecents=int(rng.integers(5500, 9600)) if is_slow else 0,
+        decay_timecents=int(rng.integers(9000, 13500)) if is_struck else 0,
+        sustain_cb=int(rng.integers(100, 960)) if is_struck else 0,
+        release_timecents=int(rng.integers(-2400, 3600)),
+    )
 
 
 def apply_effects(audio: np.ndarray, effects: Effects, sample_rate_hz: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from deepmusic_export.render.patches import Patch
+from deepmusic_export.render.patches import Edit, Patch
 from deepmusic_export.render.scores import Note
 
 #: MIDI resolution: one tick is a millisecond at 60 beats a minute.
@@ -83,6 +83,20 @@ def _slower(note: Note, semitones: int, speed: float) -> Note:
     )
 
 
+def _edit_messages(edit: Edit, channel: int) -> list[mido.Message]:
+    """Offsets of a channel's generators as NRPN messages (SoundFont 2.01, section 9.6).
+
+    "Reset all controllers" takes them back. FluidSynth's unit is two for all but the centibels.
+    """
+    messages: list[mido.Message] = []
+    for generator, amount in edit.offsets.items():
+        is_centibels = generator in (9, 37)
+        value = 8192 + (amount if is_centibels else round(amount / 2))
+        controls = [(99, 120), (98, generator), (38, value & 127), (6, value >> 7)]
+        messages += [mido.Message("control_change", channel=channel, control=c, value=v) for c, v in controls]
+    return messages
+
+
 def _write_midi(path: Path, clips: list[tuple[Patch, list[Note]]], clip_s: float) -> None:
     events: list[tuple[int, int, mido.Message]] = []  # (tick, order at the same tick, message)
     for index, (patch, notes) in enumerate(clips):
@@ -99,6 +113,7 @@ def _write_midi(path: Path, clips: list[tuple[Patch, list[Note]]], clip_s: float
         for channel, program in programs:
             events.append((start, 0, mido.Message("control_change", channel=channel, control=121, value=0)))
             events.append((start, 1, mido.Message("program_change", channel=channel, program=program)))
+            events += [(start, 1, message) for message in _edit_messages(patch.edit, channel)]
             end = round((origin_s + clip_s) * 1000)
             events.append((end, 4, mido.Message("control_change", channel=channel, control=120, value=0)))
         for note in notes:
