@@ -18,18 +18,19 @@ from tqdm import tqdm
 from deepmusic.dsp.gains import BandLayout
 from deepmusic_export.data import LEVEL_SPREAD_DB, QUIET_DBFS, Corpus, draw_patches
 from deepmusic_export.features import signal_path
+from deepmusic_export.hybrids import random_eq, random_hybrid
 from deepmusic_export.whole_file import whole_file
 
 #: Levels below this are silence, dB.
 SILENCE_DB = -140.0
 #: Share of examples whose style is two patches at once: any two instruments of a group make a third.
-LAYER_SHARE = 0.3
+LAYER_SHARE = 0.15
 #: The quieter one of two layers is this far below the other at most, dB.
 LAYER_DEPTH_DB = 15.0
+#: Share of examples whose style, and whose content, is between two instruments.
+STYLE_HYBRID_SHARE, CONTENT_HYBRID_SHARE = 0.5, 0.25
 #: Share of examples whose style, and whose content, goes through an equaliser.
 STYLE_EQ_SHARE, CONTENT_EQ_SHARE = 0.5, 0.3
-#: Deviation of the equaliser's curve, dB.
-EQ_DEVIATION_DB = 6.0
 #: Share of examples whose style has stationary noise under it, and its level below the style's mean, dB.
 NOISE_SHARE, NOISE_RANGE_DB = 0.15, (20.0, 60.0)
 
@@ -114,25 +115,33 @@ class BandCorpus:
         a, b = rng.choice(n_scores, size=2, replace=False)
         start, style_start = rng.integers(0, length - n_frames + 1, size=2)
         content = levels[p, a, start : start + n_frames].astype(np.float32)
-        heard = [
-            levels[q, score, at : at + n_frames, 0].astype(np.float32) for score, at in ((b, style_start), (a, start))
-        ]
+        parts = [(b, style_start), (a, start)]
+
+        def played(patch: int) -> list[np.ndarray]:
+            """What the style hears and what the oracle is, on a patch."""
+            return [levels[patch, score, at : at + n_frames, 0].astype(np.float32) for score, at in parts]
+
+        heard = played(q)
         if min(map(_mean_dbfs, [content[:, 0], *heard])) < QUIET_DBFS:
             return None
         if p != q:
+            hybrid = random_hybrid(rng, styles[styles != q], STYLE_HYBRID_SHARE, STYLE_EQ_SHARE)
+            if hybrid is not None:
+                others = [None, None] if hybrid.other is None else played(hybrid.other)
+                heard = [hybrid.of_levels(one, two) for one, two in zip(heard, others, strict=True)]
             if rng.random() < LAYER_SHARE:
                 below_db = np.float32(rng.uniform(0.0, LAYER_DEPTH_DB))
-                under = [levels[r, score, at : at + n_frames, 0] for score, at in ((b, style_start), (a, start))]
-                heard = [_sum_db(one, two.astype(np.float32) - below_db) for one, two in zip(heard, under, strict=True)]
-            if rng.random() < STYLE_EQ_SHARE:
-                curve = _random_curve(rng, self._layout.n_bands)
-                heard = [one + curve for one in heard]
+                heard = [_sum_db(one, two - below_db) for one, two in zip(heard, played(r), strict=True)]
             if rng.random() < NOISE_SHARE:
-                floor = _random_curve(rng, self._layout.n_bands) - np.float32(rng.uniform(*NOISE_RANGE_DB))
+                floor = random_eq(rng, self._layout.n_bands) - np.float32(rng.uniform(*NOISE_RANGE_DB))
                 floor += np.float32(_mean_dbfs(heard[1]) - 10 * np.log10(self._layout.n_bands))
                 heard = [_sum_db(one, floor + _noise_db(rng, one.shape)) for one in heard]
-            if rng.random() < CONTENT_EQ_SHARE:
-                content[:, :3] += _random_curve(rng, self._layout.n_bands)
+            others = styles[(styles != p) & (styles != q)]
+            hybrid = random_hybrid(rng, others, CONTENT_HYBRID_SHARE, CONTENT_EQ_SHARE)
+            if hybrid is not None:
+                two = None if hybrid.other is None else levels[hybrid.other, a, start : start + n_frames, 0]
+                before = content[:, 0].copy()
+                content[:, :3] += (hybrid.of_levels(before, two) - before)[:, None]
         style, oracle = heard
         targets = -20.0 + rng.uniform(-LEVEL_SPREAD_DB, LEVEL_SPREAD_DB, size=2)
         content += np.float32(targets[0] - _mean_dbfs(content[:, 0]))
@@ -147,13 +156,6 @@ def _mean_dbfs(levels: np.ndarray) -> float:
 
 def _sum_db(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     return 10 * np.log10(10 ** (one / 10) + 10 ** (two / 10))
-
-
-def _random_curve(rng: np.random.Generator, n_bands: int) -> np.ndarray:
-    """A smooth equaliser curve in dB (bands,): a random walk over ten points, less its mean."""
-    points = np.cumsum(rng.normal(0, EQ_DEVIATION_DB / 2, 10))
-    curve = np.interp(np.linspace(0, 9, n_bands), np.arange(10), points - points.mean())
-    return curve.astype(np.float32)
 
 
 def _noise_db(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

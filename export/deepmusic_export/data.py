@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from deepmusic_export.hybrids import random_hybrid
 
 #: A clip whose crop is quieter than this says nothing, dBFS RMS.
 QUIET_DBFS = -50.0
@@ -17,8 +20,14 @@ QUIET_DBFS = -50.0
 LEVEL_SPREAD_DB = 12.0
 #: Share of examples whose style is the content's own patch: the gains must then be one.
 IDENTITY_SHARE = 0.06
+#: Share of varied examples whose style, and whose content, is between two instruments, and is equalised.
+STYLE_SHARES, CONTENT_SHARES = (0.6, 0.4), (0.3, 0.3)
 #: General MIDI's programs from here on are sound effects: birds, applause, a gunshot.
 FIRST_EFFECT = 120
+
+
+Clips: TypeAlias = list[np.ndarray]
+"""Audio of one length, float32 (samples,) each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,26 +140,27 @@ class Corpus:
         """Number of patches and scores of a group."""
         return self._groups[group].audio.shape[:2]
 
-    def batch(self, rng: np.random.Generator, size: int, n_samples: int) -> Batch:
+    def batch(self, rng: np.random.Generator, size: int, n_samples: int, is_varied: bool = False) -> Batch:
         """Draws examples of one sample rate.
 
         Args:
             rng: Source of randomness.
             size: Number of examples.
             n_samples: Length of content and oracle; the style is as long.
+            is_varied: Whether instruments may be mixed and equalised: what training wants and a judge does not.
         """
         rate = int(rng.choice([group.sample_rate_hz for group in self._groups.values()]))
         paths = [path for path, group in self._groups.items() if group.sample_rate_hz == rate]
         rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         while len(rows) < size:
-            example = self._example(rng, self._groups[self.draw(rng, paths)], n_samples)
+            example = self._example(rng, self._groups[self.draw(rng, paths)], n_samples, is_varied)
             if example is not None:
                 rows.append(example)
         content, style, oracle = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
         return Batch(content, style, oracle, rate)
 
     def _example(
-        self, rng: np.random.Generator, group: _Group, n_samples: int
+        self, rng: np.random.Generator, group: _Group, n_samples: int, is_varied: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         audio = group.audio
         n_scores, length = audio.shape[1:]
@@ -161,9 +171,22 @@ class Corpus:
         a, b = rng.choice(n_scores, size=2, replace=False)
         start, style_start = rng.integers(0, length - n_samples, size=2)
         levels = -20.0 + rng.uniform(-LEVEL_SPREAD_DB, LEVEL_SPREAD_DB, size=2)
-        content = _cut(audio[p, a], start, n_samples)
-        oracle = _cut(audio[q, a], start, n_samples)
-        style = _cut(audio[q, b], style_start, n_samples)
+
+        def played(patch: int, others: np.ndarray, shares: tuple[float, float], at: list[tuple[int, int]]) -> Clips:
+            """Parts of scores on a patch, or on one that is made of it and another."""
+            clips = [_cut(audio[patch, score], begin, n_samples) for score, begin in at]
+            hybrid = random_hybrid(rng, others, *shares) if is_varied and p != q else None
+            if hybrid is None:
+                return clips
+            mixed_in = [
+                None if hybrid.other is None else _cut(audio[hybrid.other, score], begin, n_samples)
+                for score, begin in at
+            ]
+            return [hybrid.of_audio(one, two, group.sample_rate_hz) for one, two in zip(clips, mixed_in, strict=True)]
+
+        styles = group.styles
+        oracle, style = played(q, styles[styles != q], STYLE_SHARES, [(a, start), (b, style_start)])
+        (content,) = played(p, styles[(styles != p) & (styles != q)], CONTENT_SHARES, [(a, start)])
         if min(level_dbfs(content), level_dbfs(oracle), level_dbfs(style)) < QUIET_DBFS:
             return None
         # Content and oracle keep their proportion: the loss normalises, the network must not depend on it.

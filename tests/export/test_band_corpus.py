@@ -20,7 +20,10 @@ LAYOUT = BandLayout(n_bands=24)
 HALF_FLOAT_DB = 0.07
 """Levels are kept as float16, which has steps of 1/16 dB between 64 and 128 dB."""
 
-ALTERATIONS = ("LAYER_SHARE", "STYLE_EQ_SHARE", "CONTENT_EQ_SHARE", "NOISE_SHARE", "IDENTITY_SHARE")
+ALTERATIONS = (
+    "LAYER_SHARE", "STYLE_HYBRID_SHARE", "CONTENT_HYBRID_SHARE", "STYLE_EQ_SHARE", "CONTENT_EQ_SHARE", "NOISE_SHARE",
+    "IDENTITY_SHARE",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -112,6 +115,25 @@ def test_layers_and_noise_add_power_to_the_oracle(folder: Path, monkeypatch: pyt
     fuller = draw(folder, size=1)
     assert (fuller.oracle - plain.oracle).min() > -1e-3
     assert (fuller.oracle - plain.oracle).max() > 1.0
+
+
+def test_a_hybrid_changes_style_and_oracle_or_the_content_alone(
+    timbre_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(timbre_corpus, tmp_path / "six", ignore=shutil.ignore_patterns("bands_*")))
+    batches: dict[str, BandBatch] = {}
+    for share in ("", "STYLE_HYBRID_SHARE", "CONTENT_HYBRID_SHARE"):
+        only(monkeypatch, share)
+        batches[share] = draw(folder, size=1)
+
+    def change_db(share: str, part: str) -> float:
+        """Deviation from a change of level alone."""
+        return float((getattr(batches[share], part) - getattr(batches[""], part)).std())
+
+    assert min(change_db("STYLE_HYBRID_SHARE", part) for part in ("style", "oracle")) > 0.5
+    assert change_db("STYLE_HYBRID_SHARE", "content") < 1e-3
+    assert change_db("CONTENT_HYBRID_SHARE", "content") > 0.5
+    assert max(change_db("CONTENT_HYBRID_SHARE", part) for part in ("style", "oracle")) < 1e-3
 
 
 def test_groups_that_were_rendered_since_are_taken_in(folder: Path, tmp_path: Path) -> None:
