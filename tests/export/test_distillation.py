@@ -14,13 +14,8 @@ from deepmusic_export.band_corpus import BandBatch, BandCorpus
 from deepmusic_export.data import Corpus
 from deepmusic_export.losses import AUDIBLE_DB, teacher_distance
 from deepmusic_export.nets.transfer import TransferConfig
-from deepmusic_export.training.transfer import (
-    TransferRecipe,
-    TransferSystem,
-    TransferTrainer,
-    load_system,
-    recipe_from_dict,
-)
+from deepmusic_export.training.system import TransferRecipe, TransferSystem, load_system, recipe_from_dict
+from deepmusic_export.training.transfer import TransferTrainer
 
 RECIPE = TransferRecipe(
     network=TransferConfig(n_bands=96, width=4, n_embedding=8, n_modulation=6),

@@ -17,7 +17,8 @@ from deepmusic_export.cli import main
 from deepmusic_export.data import Corpus
 from deepmusic_export.evaluate.pairs import draw_pairs
 from deepmusic_export.nets.transfer import TransferConfig
-from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer, load_system
+from deepmusic_export.training.system import TransferRecipe, load_system
+from deepmusic_export.training.transfer import TransferTrainer
 from deepmusic_export.verify import chords, drift_db, verify
 
 pytestmark = [

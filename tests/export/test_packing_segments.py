@@ -24,7 +24,8 @@ from deepmusic_export.graph import export_style, folded, halve, rounded
 from deepmusic_export.metrics import seam_ratio
 from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.transfer import TransferConfig
-from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer, load_system
+from deepmusic_export.training.system import TransferRecipe, load_system
+from deepmusic_export.training.transfer import TransferTrainer
 from deepmusic_export.verify import chords, verify
 
 pytestmark = [

@@ -19,8 +19,8 @@ from deepmusic_export.render.disguises import Disguise, apply_disguise, random_d
 from deepmusic_export.render.recorded_corpus import RecordedPlan, render_recordings
 from deepmusic_export.render.recordings import MIN_SECTION_S, SECTION_S, OwnRecording, read_section, survey
 from deepmusic_export.training.labelled import UNKNOWN, LabelledCorpus
+from deepmusic_export.training.system import load_system
 from deepmusic_export.training.timbre import group_digest
-from deepmusic_export.training.transfer import load_system
 from deepmusic_export.whole_file import partial_path
 
 RATE_HZ = 44100

@@ -16,13 +16,8 @@ from deepmusic_export.data import Corpus
 from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.transfer import TransferConfig
 from deepmusic_export.training.schedule import set_learning_rate
-from deepmusic_export.training.transfer import (
-    WARM_UP_STEPS,
-    TransferRecipe,
-    TransferTrainer,
-    load_system,
-    recipe_from_dict,
-)
+from deepmusic_export.training.system import TransferRecipe, load_system, recipe_from_dict
+from deepmusic_export.training.transfer import WARM_UP_STEPS, TransferTrainer
 
 RECIPE = TransferRecipe(
     network=TransferConfig(n_bands=96, width=4, n_embedding=8, n_modulation=6),
@@ -127,6 +122,41 @@ def test_a_checkpoint_of_another_version_is_refused_by_what_it_has_too_much() ->
     data["network"]["n_situations"] = 12
     with pytest.raises(ValueError, match="n_situations; train it again"):
         recipe_from_dict(data)
+
+
+def test_a_checkpoint_whose_networks_have_other_parts_is_refused(
+    trained: tuple[TransferTrainer, Path, list[float]], tmp_path: Path
+) -> None:
+    data = torch.load(trained[1], weights_only=True)
+    del data["average"]["transfer.project.1.weight"]
+    torch.save(data, tmp_path / "old.pt")
+    with pytest.raises(ValueError, match="train it again"):
+        load_system(tmp_path / "old.pt")
+
+
+def test_styles_are_told_apart_after_steps_that_silence_rectifiers(folder: Path) -> None:
+    """Version 3 of the default bundle was trained with such steps, and its modulation heard no style."""
+    recipe = dataclasses.replace(RECIPE, learning_rate=0.05)
+    trainer = TransferTrainer(recipe, Corpus(folder), Corpus(folder))
+    batch = BandCorpus(Corpus(folder), trainer.layout).batch(np.random.default_rng(0), 2, RECIPE.crop_frames)
+    for group in trainer.optimiser.param_groups:
+        group["lr"] = recipe.learning_rate
+    for _ in range(20):
+        trainer.train_on_bands(batch)
+    trainer.average.load_state_dict(trainer.system.state_dict())
+    valid = trainer.validate()
+    assert valid["live_style"] > 0.5
+    assert valid["live_code"] > 0.5
+
+
+def test_a_style_path_that_is_dead_is_seen(folder: Path) -> None:
+    trainer = TransferTrainer(RECIPE, Corpus(folder), Corpus(folder))
+    with torch.no_grad():
+        trainer.average.style.head[-1].weight.zero_()
+        trainer.average.transfer.project[1].weight.zero_()
+    valid = trainer.validate()
+    assert valid["live_style"] == 0.0
+    assert valid["live_code"] == 0.0
 
 
 def test_a_step_on_band_powers_lowers_their_distance(folder: Path) -> None:

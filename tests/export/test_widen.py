@@ -14,7 +14,8 @@ from deepmusic_export.data import Corpus
 from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.transfer import TransferConfig, TransferNet
 from deepmusic_export.nets.widen import widened
-from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer
+from deepmusic_export.training.system import TransferRecipe
+from deepmusic_export.training.transfer import TransferTrainer
 from tests.export.worn import worn
 
 NARROW = TransferConfig(n_bands=24, width=3, n_embedding=8, n_modulation=6)

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes the bundle."""
     from deepmusic_export.data import Corpus
     from deepmusic_export.packing import PackingPlan, pack
-    from deepmusic_export.training.transfer import load_system
+    from deepmusic_export.training.system import load_system
 
     system, checkpoint = load_system(args.checkpoint)
     plan = PackingPlan(

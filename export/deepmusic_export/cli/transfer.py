@@ -84,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
     from deepmusic_export.data import Corpus
     from deepmusic_export.nets.segment_plan import SegmentPlan
     from deepmusic_export.nets.transfer import TransferConfig
-    from deepmusic_export.training.transfer import TransferRecipe, TransferTrainer, load_system, recipe_from_dict
+    from deepmusic_export.training.system import TransferRecipe, load_system, recipe_from_dict
+    from deepmusic_export.training.transfer import TransferTrainer
 
     teacher, network, style_width = None, TransferConfig(), args.width
     if args.teacher is not None:

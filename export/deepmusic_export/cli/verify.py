@@ -20,7 +20,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Prints every comparison; exit status 1 if one fails."""
-    from deepmusic_export.training.transfer import load_system
+    from deepmusic_export.training.system import load_system
     from deepmusic_export.verify import INT8_SNR_DB, drift_db, verify
 
     networks = None

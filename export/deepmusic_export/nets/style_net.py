@@ -10,6 +10,8 @@ from deepmusic_export.nets.levels import compress, frequency_ramp
 
 #: Power of the mean that stands for the loud moments of a band.
 PEAK_POWER = 8.0
+#: Share of a batch in the running moments of a style's numbers, once many have been heard.
+LEAST_SHARE = 0.01
 
 
 def band_profile(features: Tensor) -> Tensor:
@@ -27,6 +29,33 @@ def band_profile(features: Tensor) -> Tensor:
     return torch.stack([mean, deviation, peak], dim=1)
 
 
+class RunningStandard(nn.Module):
+    """Brings each of n numbers to mean 0 and deviation 1 over what training has heard.
+
+    Unlike batch normalisation it takes the running moments in training too, and no gradient goes through them: eight
+    examples say too little about a moment, and what no scale can change has a scale that drifts.
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n))
+        self.register_buffer("variance", torch.ones(n))
+        self.register_buffer("n_batches", torch.zeros((), dtype=torch.long))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardises (batch, n); in training the moments move first."""
+        x = x.float()
+        if self.training:
+            self._move(x.detach())
+        return (x - self.mean) * torch.rsqrt(self.variance + 1e-4)
+
+    def _move(self, x: Tensor) -> None:
+        self.n_batches += 1
+        share = max(LEAST_SHARE, 1.0 / float(self.n_batches))
+        self.mean.lerp_(x.mean(0), share)
+        self.variance.lerp_((x - self.mean).square().mean(0), share)
+
+
 class StyleNet(nn.Module):
     """Statistics of a VGG19-like encoder over the whole recording, after Gatys et al. 2016 and Huang & Belongie 2017.
 
@@ -42,7 +71,10 @@ class StyleNet(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in plan)
         self.norms = nn.ModuleList(nn.BatchNorm2d(b) for _, b in plan)
         n_statistics = 2 * (2 * w + 4 * w) + 2 * 8 * w * 3
-        self.head = nn.Sequential(nn.Linear(n_statistics, 512), nn.ReLU(), nn.Linear(512, n_embedding))
+        # No rectifier, and nothing whose scale could run away: decision 20.
+        self.head = nn.Sequential(
+            RunningStandard(n_statistics), nn.Linear(n_statistics, 512), nn.SiLU(), nn.Linear(512, n_embedding)
+        )
 
     @property
     def size(self) -> int:

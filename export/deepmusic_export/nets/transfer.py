@@ -21,6 +21,7 @@ from deepmusic_export.nets.streaming import (
     step_weights,
     time_constant_steps,
 )
+from deepmusic_export.nets.style_net import RunningStandard
 
 #: Frames in a step; the two pools over time need four.
 STEP_FRAMES = 4
@@ -146,7 +147,8 @@ class TransferNet(nn.Module):
         self.adain4 = AdaIN(8 * w, 1, m)
         self.adain3 = AdaIN(4 * w, 1, m)
         self.adain2 = AdaIN(2 * w, 2, m)
-        self.project = nn.Sequential(nn.Linear(config.n_style, m), nn.ReLU())
+        # Linear, after a standard scale: rectified units fell silent for good here (decision 20).
+        self.project = nn.Sequential(RunningStandard(config.n_style), nn.Linear(config.n_style, m))
         self.head = StreamConv2d(w, 4, b, a)
         nn.init.normal_(self.head.conv.weight, std=0.01)
         nn.init.zeros_(self.head.conv.bias)

@@ -13,7 +13,7 @@ LAST_SHARE = 0.02
 def set_learning_rate(
     optimiser: torch.optim.Optimizer, full: float, step: int, progress: float, warm_up_steps: int
 ) -> None:
-    """Sets a linear warm-up over steps, then half a cosine over the budget.
+    """Sets a linear warm-up over steps, then half a cosine over the budget, times the `scale` of each group, if any.
 
     Args:
         optimiser: Whose rate is set.
@@ -25,4 +25,4 @@ def set_learning_rate(
     warm = min(1.0, (step + 1) / warm_up_steps)
     scale = warm * (LAST_SHARE + (1 - LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
     for group in optimiser.param_groups:
-        group["lr"] = full * scale
+        group["lr"] = full * scale * group.get("scale", 1.0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,10 @@ from deepmusic_export.losses import (
     OracleLoss,
     teacher_distance,
 )
-from deepmusic_export.nets.segment_plan import SegmentPlan
-from deepmusic_export.nets.style_net import StyleNet
-from deepmusic_export.nets.transfer import STEP_FRAMES, TransferConfig, TransferNet
+from deepmusic_export.nets.transfer import STEP_FRAMES
 from deepmusic_export.nets.widen import widened
 from deepmusic_export.training.schedule import set_learning_rate
+from deepmusic_export.training.system import TransferRecipe, TransferSystem, load_system, recipe_from_dict
 from deepmusic_export.whole_file import whole_file
 
 #: Weight of the roughness of the gains over bands, per dB.
@@ -48,77 +47,17 @@ TEACHER_WEIGHT = 1.0
 WARM_UP_FRAMES = 64
 #: The same in samples at 44.1 and 48 kHz.
 WARM_UP_SAMPLES = 256 * WARM_UP_FRAMES
-#: Frames at the crop's end that the loss of a segment network leaves out: its convolutions see 45 frames ahead, and the
-#: end of a crop is no end of a recording.
-CUT_FRAMES = 48
+#: Learning rate of the layers that sum over hundreds of numbers, against that of the convolutions: a step of Adam moves
+#: every weight alike, and their sums the further the more there are.
+WIDE_SCALE = 0.3
 #: Steps over which the learning rate rises to its full height.
 WARM_UP_STEPS = 60
 #: Steps from one line of the log to the next, and from one validation to the next.
 LOG_STEPS, VALIDATION_STEPS = 50, 400
+#: A unit is live that deviates by more than this between styles.
+LIVE_DEVIATION = 1e-3
 #: The style is heard for this many samples at most.
 STYLE_SAMPLES = 98304
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferRecipe:
-    """How to train."""
-
-    network: TransferConfig = field(default_factory=TransferConfig)
-    style_width: int = 16
-    """Channels of the style encoder's first layer."""
-    minutes: float = 60.0
-    """Time budget; the learning rate falls to zero at its end."""
-    band_share: float = 0.75
-    """Share of the budget that goes into the first stage, on band powers."""
-    batch_size: int = 8
-    crop_samples: int = 118784
-    """Length of a crop, a multiple of 1024."""
-    learning_rate: float = 1.5e-3
-    is_style_held: bool = False
-    """Whether the style encoder stays as it starts: the profiles of one encoder then share its file."""
-    is_mixed: bool = False
-    """Whether convolutions are trained in bfloat16: twice the speed where the processor has it."""
-    seed: int = 0
-    average_decay: float = 0.995
-    """Decay of the averaged weights, per step."""
-
-    @property
-    def crop_frames(self) -> int:
-        """Frames of a crop in the first stage; at 44.1 and 48 kHz they are as long as `crop_samples`."""
-        return self.crop_samples // 256
-
-    @property
-    def cut_frames(self) -> int:
-        """Frames at a crop's end that the loss leaves out."""
-        return 0 if self.network.segment is None else CUT_FRAMES
-
-
-class TransferSystem(nn.Module):
-    """Style encoder and transfer network: audio in, audio out, as the runtime plays it."""
-
-    def __init__(self, recipe: TransferRecipe) -> None:
-        super().__init__()
-        config = recipe.network
-        self.style = StyleNet(config.n_bands, recipe.style_width, config.n_embedding)
-        self.transfer = TransferNet(config)
-        self.is_mixed, self.is_style_held = recipe.is_mixed, recipe.is_style_held
-        if self.is_style_held:
-            self.style.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> TransferSystem:
-        """A style encoder that is held keeps the statistics of its normalisations too."""
-        super().train(mode)
-        if self.is_style_held:
-            self.style.eval()
-        return self
-
-    def gains(self, content_bands: Tensor, style_bands: Tensor) -> Tensor:
-        """Gains in dB for a whole crop from the initial state."""
-        batch, device = content_bands.shape[0], content_bands.device
-        state = self.transfer.initial_state().expand(batch, -1)
-        freeze = torch.zeros(batch, 1, device=device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.is_mixed and self.training):
-            return self.transfer(content_bands, self.style(style_bands), freeze, state)[0].float()
 
 
 class TransferTrainer:
@@ -152,7 +91,7 @@ class TransferTrainer:
         self.system = self.system.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.system).eval()
         self.optimiser = torch.optim.AdamW(
-            [weight for weight in self.system.parameters() if weight.requires_grad],
+            self._groups(),
             lr=recipe.learning_rate,
             betas=(0.9, 0.98),
             weight_decay=1e-4,
@@ -180,7 +119,8 @@ class TransferTrainer:
                 if bands is not None and progress < recipe.band_share:
                     distance = self.train_on_bands(bands.batch(rng, recipe.batch_size, recipe.crop_frames))
                 else:
-                    distance = self.train_on_audio(self.corpus.batch(rng, recipe.batch_size, recipe.crop_samples))
+                    batch = self.corpus.batch(rng, recipe.batch_size, recipe.crop_samples, is_varied=True)
+                    distance = self.train_on_audio(batch)
                 self.spent_s = time.monotonic() - started
                 bar.set_postfix(
                     step=self.step, lsd=f"{distance.lsd80.item():.2f}", lsd50=f"{distance.lsd50.item():.2f}"
@@ -218,6 +158,14 @@ class TransferTrainer:
         self._descend(distance.total() + regularity)
         return distance
 
+    def _groups(self) -> list[dict[str, Any]]:
+        """The weights to train, those of the wide layers in a group of their own."""
+        wide = [*self.system.style.head.parameters(), *self.system.transfer.project.parameters()]
+        of_wide = {id(weight) for weight in wide}
+        others = [weight for weight in self.system.parameters() if id(weight) not in of_wide]
+        groups = [{"params": others, "scale": 1.0}, {"params": wide, "scale": WIDE_SCALE}]
+        return [{**g, "params": [w for w in g["params"] if w.requires_grad]} for g in groups]
+
     def _taught(self, levels_db: Tensor, style_bands: Tensor, gains: Tensor) -> Tensor | float:
         """Weighted distance from the teacher's gains; 0 without a teacher."""
         if self.teacher is None:
@@ -236,16 +184,23 @@ class TransferTrainer:
         self.step += 1
 
     def validate(self) -> dict[str, float]:
-        """Distances of the averaged weights on the fixed validation batches, in dB."""
+        """What the averaged weights do on the fixed validation batches: distances in dB, and two shares of live units.
+
+        A unit is live that tells styles apart. `live_style` is the share of the learned part of the style vector,
+        `live_code` of what the layers take their modulation from: near 0, the style is not heard.
+        """
         if self._validation is None:
             return {}
         with torch.no_grad():
             noise = torch.Generator(self.device).manual_seed(0)
             distances = [self._distance(self.average, batch, noise)[0] for batch in self._validation]
+            styles = torch.cat([self.average.style(self._style_bands(batch)) for batch in self._validation])
+            code = self.average.transfer.project(styles)
+        learned = styles[:, 3 * self.recipe.network.n_bands :]
         return {
             part.name: float(np.mean([float(getattr(distance, part.name)) for distance in distances]))
             for part in fields(OracleDistance)
-        }
+        } | {"live_style": _live_share(learned), "live_code": _live_share(code)}
 
     def save(self, path: Path) -> None:
         """Writes everything that `load` needs to go on, by rename."""
@@ -296,10 +251,10 @@ class TransferTrainer:
     def _distance(self, system: TransferSystem, batch: Batch, noise: torch.Generator) -> tuple[OracleDistance, Tensor]:
         """Distance to the oracle, and the weighted sum of what else training asks for."""
         path, loss = self._path(batch.sample_rate_hz)
-        content, oracle, style = (x.to(self.device) for x in (batch.content, batch.oracle, batch.style))
+        content, oracle = batch.content.to(self.device), batch.oracle.to(self.device)
+        style_bands = self._style_bands(batch)
         with torch.no_grad():
             excitations = path.excite(content, noise)
-            style_bands = path.band_magnitudes(path.spectra(style[:, :STYLE_SAMPLES]))
         gains = system.gains(excitations.bands, style_bands)
         spectra = path.shape(excitations.spectra, gains)
         powers = [path.band_magnitudes(spectra).square(), excitations.bands[:, :, 0].square()]
@@ -314,6 +269,12 @@ class TransferTrainer:
         length = content.shape[1] - delay - self.recipe.cut_frames * path.geometry.hop
         output, oracle = output[:, :length], oracle[:, :length]
         return loss(output[:, WARM_UP_SAMPLES:], oracle[:, WARM_UP_SAMPLES:]), regularity
+
+    def _style_bands(self, batch: Batch) -> Tensor:
+        """Band magnitudes of the styles (batch, frames, bands)."""
+        path, _ = self._path(batch.sample_rate_hz)
+        with torch.no_grad():
+            return path.band_magnitudes(path.spectra(batch.style[:, :STYLE_SAMPLES].to(self.device)))
 
     def _judged(self, frames: Tensor) -> Tensor:
         """The frames (batch, frames, ...) of a crop that the loss hears."""
@@ -348,6 +309,11 @@ class TransferTrainer:
         tqdm.write(" ".join(f"{name}={value:.3f}" for name, value in entry.items()))
 
 
+def _live_share(values: Tensor) -> float:
+    """Share of the columns of (styles, n) that differ from style to style by more than rounding."""
+    return float((values.std(0) > LIVE_DEVIATION).float().mean())
+
+
 def _power(level_db: Tensor) -> Tensor:
     return torch.pow(10.0, level_db / 10)
 
@@ -355,29 +321,3 @@ def _power(level_db: Tensor) -> Tensor:
 def _roughness(gain_db: Tensor) -> Tensor:
     """Mean step between neighbouring bands in dB."""
     return (gain_db[..., 1:] - gain_db[..., :-1]).abs().mean()
-
-
-def load_system(path: Path) -> tuple[TransferSystem, dict[str, Any]]:
-    """The averaged networks of a checkpoint, in evaluation mode, and the checkpoint's other entries."""
-    data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    recipe = recipe_from_dict(data["recipe"])
-    system = TransferSystem(recipe)
-    system.load_state_dict(data["average"])
-    return system.eval(), data
-
-
-def recipe_from_dict(data: dict[str, Any]) -> TransferRecipe:
-    """The recipe that a checkpoint was trained with.
-
-    Raises:
-        ValueError: It was made by another version, whose networks had other parts.
-    """
-    network: dict[str, Any] = data["network"]
-    known = {f.name for kind in (TransferRecipe, TransferConfig) for f in fields(kind)}
-    if (segment := network.get("segment")) is not None:
-        network = {**network, "segment": SegmentPlan(**segment)}
-    if unknown := {*data, *network} - known:
-        raise ValueError(
-            f"expected a checkpoint of this version, got one with {', '.join(sorted(unknown))}; train it again"
-        )
-    return TransferRecipe(**{**data, "network": TransferConfig(**network)})
