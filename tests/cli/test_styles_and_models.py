@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deepmusic.app.processor import Processor
 from deepmusic.cli import doctor as doctor_module
 from deepmusic.cli.doctor import State, examine
 from deepmusic.model.catalog import user_bundle_folder
@@ -106,10 +107,10 @@ def test_the_doctor_sees_wheels_that_clash_or_lack(
 
 
 def test_a_check_that_fails_does_not_stop_the_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> set[str]:
+    def broken() -> Processor:
         raise RuntimeError("library text")
 
-    monkeypatch.setattr(doctor_module, "_cpu_flags", broken)
+    monkeypatch.setattr(Processor, "of_this_host", broken)
     findings = {finding.topic: finding for finding in examine()}
     assert findings["processor"].found == "the check failed (RuntimeError)"
     assert "disk" in findings

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from deepmusic import __version__
+from deepmusic.app.processor import Processor
 from deepmusic.errors import BadConfig, DeepmusicError
 from deepmusic.model.catalog import LoadedBundle
 from deepmusic.model.runtime import runtime_version
@@ -144,18 +145,9 @@ def circumstances(loaded: LoadedBundle) -> Circumstances:
 
 def host_note() -> str:
     """The system, the processor and those of its instruction sets that arithmetic may depend on."""
-    model, flags = platform.processor(), set[str]()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                model = value.strip()
-            elif key.strip() in ("flags", "Features"):
-                flags |= set(value.split())
-    except OSError:
-        pass  # not Linux: what the system says has to do
-    found = " ".join(flag for flag in _NOTEWORTHY if flag in flags)
-    return f"{platform.system()} {platform.machine()}, {model or 'unknown processor'}, {found or 'no known sets'}"
+    processor = Processor.of_this_host()
+    found = " ".join(name for name in _NOTEWORTHY if name in processor.instruction_sets)
+    return f"{platform.system()} {platform.machine()}, {processor.name}, {found or 'no known sets'}"
 
 
 def _plain(name: str) -> str:

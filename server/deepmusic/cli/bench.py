@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
+from deepmusic.app.processor import Processor
 from deepmusic.cli.bundle_options import add_bundle_options
 from deepmusic.cli.main import Subparsers
 from deepmusic.cli.measurements import (
@@ -86,7 +87,7 @@ def measure(args: argparse.Namespace, bundle: LoadedBundle) -> Figures:
     style = example_style(bundle)
     declared, measured = latencies_samples(bundle, style)
     return Figures(
-        host=f"{_processor()}, {platform.platform()}",
+        host=f"{Processor.of_this_host().name}, {platform.platform()}",
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         load_average=load_average,
         bundle=bundle.bundle.manifest.name,
@@ -140,17 +141,6 @@ def _lines(figures: Figures) -> list[str]:
 
 def _spread(distribution: Distribution) -> str:
     return f"p50 {distribution.p50_ms:.2f} ms, p99 {distribution.p99_ms:.2f} ms, p99.9 {distribution.p99_9_ms:.2f} ms"
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 (a device of the kernel)
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _count(text: str) -> int:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deepmusic import __version__
+from deepmusic.app.processor import Processor
 from deepmusic.cli.main import Subparsers
 from deepmusic.errors import DeepmusicError
 
@@ -142,12 +143,12 @@ def _runtime() -> Iterator[Finding]:
 
 
 def _processor() -> Iterator[Finding]:
-    flags = _cpu_flags()
+    sets = Processor.of_this_host().instruction_sets
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     name = f"{cores} cores, {platform.machine()}"
-    if not flags:
+    if not sets:
         yield Finding(topic="processor", state=State.OK, found=name)
-    elif flags & {"avx512_vnni", "avx_vnni"}:
+    elif sets & {"avx512_vnni", "avx_vnni"}:
         yield Finding(topic="processor", state=State.OK, found=f"{name} with VNNI: int8 files run fast and true")
     else:
         mend = "nothing to do; where int8 is too coarse, the float file runs, and takes longer"
@@ -263,13 +264,3 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _cpu_flags() -> set[str]:
-    """Instruction sets of an x86 processor under Linux; empty elsewhere."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return set()
-    line = next((line for line in text.splitlines() if line.startswith("flags")), "")
-    return set(line.partition(":")[2].split())
