@@ -125,6 +125,22 @@ def test_the_style_changes_the_sound():
     assert np.sqrt(np.mean((play(audio) - audio) ** 2)) > 0.05 * np.sqrt(np.mean(audio**2))
 
 
+def test_each_part_of_a_style_changes_the_sound():
+    """Version 3 had a learned part that was the same for every recording (decision 20)."""
+    n_profile = 3 * bundle().manifest.features.n_bands
+    seconds = np.arange(4 * RATE_HZ) / RATE_HZ
+    plucked = (np.exp(-8 * (seconds % 0.5)) * np.sin(2 * np.pi * 220 * seconds))[np.newaxis].astype(np.float32)
+    other = learn(plucked, RATE_HZ, StyleEncoder.load(bundle()))
+    audio = music(1, 2 * RATE_HZ)
+    ours = play(audio)
+    for part in (slice(0, n_profile), slice(n_profile, None)):
+        values = style().values.copy()
+        values[part] = other.values[part]
+        mixed = StyleVector(values=values, bundle_digest=style().bundle_digest, name="mixed")
+        theirs = render(config(1), model(), mixed, audio)
+        assert np.mean((theirs - ours) ** 2) > 1e-3 * np.mean(ours**2)
+
+
 def test_frozen_runs_that_began_at_different_places_agree_after_the_receptive_field():
     golden = bundle().golden()
     bands = np.concatenate([golden.bands, golden.bands])  # the receptive field is longer than one second
@@ -151,7 +167,9 @@ def test_a_pad_comes_back_at_its_level_within_the_time_constant():
     out = play(np.concatenate([pad, drums, silence, pad], axis=1))
     level = 10 * np.log10((out[0, : out.shape[1] // window * window].reshape(-1, window) ** 2).mean(1) + 1e-14)
     settled = level[20:40].mean()
-    silent = level[70 + 10 : 90]
+    # A frame is as long as the synthesis window, so what comes back rings up to 21 ms before, in the last of 0.1 s.
+    silent, before = level[70 + 10 : 89], level[89]
     returned = level[90 + round(10 * bundle().manifest.statistics_time_constant_s) :]
     assert np.abs(returned[:-1] - settled).max() <= SETTLED_DB
     assert silent.max() < -60.0
+    assert before < settled - 6.0
