@@ -25,7 +25,6 @@ STYLE_SHARES, CONTENT_SHARES = (0.6, 0.4), (0.3, 0.3)
 #: General MIDI's programs from here on are sound effects: birds, applause, a gunshot.
 FIRST_EFFECT = 120
 
-
 Clips: TypeAlias = list[np.ndarray]
 """Audio of one length, float32 (samples,) each."""
 

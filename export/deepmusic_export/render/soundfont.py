@@ -19,6 +19,8 @@ TICKS_PER_BEAT = 1000
 GAP_S = 0.25
 _PARTS_TO_CHANNELS = (0, 1)
 _DRUM_CHANNEL = 9
+#: Generators that NRPN messages move by centibels; all others move by two units of their own.
+_IN_CENTIBELS = (9, 37)
 
 
 def render_clips(
@@ -86,12 +88,11 @@ def _slower(note: Note, semitones: int, speed: float) -> Note:
 def _edit_messages(edit: Edit, channel: int) -> list[mido.Message]:
     """Offsets of a channel's generators as NRPN messages (SoundFont 2.01, section 9.6).
 
-    "Reset all controllers" takes them back. FluidSynth's unit is two for all but the centibels.
+    "Reset all controllers" takes them back.
     """
     messages: list[mido.Message] = []
     for generator, amount in edit.offsets.items():
-        is_centibels = generator in (9, 37)
-        value = 8192 + (amount if is_centibels else round(amount / 2))
+        value = 8192 + (amount if generator in _IN_CENTIBELS else round(amount / 2))
         controls = [(99, 120), (98, generator), (38, value & 127), (6, value >> 7)]
         messages += [mido.Message("control_change", channel=channel, control=c, value=v) for c, v in controls]
     return messages
