@@ -9,13 +9,17 @@ not help.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-#: Transform for audio: 46 ms at 44.1 kHz.
-N_FFT, HOP = 2048, 512
+from deepmusic.dsp.gains import BandLayout, interpolation_matrix
+from deepmusic.dsp.windows import StftGeometry
+
+#: Frames of audio that a sample lies in; they are as long as those of the runtime's analysis.
+OVERLAP = 4
 #: What is softer than this, in dBFS, counts as this soft: clips lie at -20 dBFS.
 FLOOR_DBFS = -100.0
 #: A bin is raised and lowered by the other instrument by this much at most, dB.
@@ -24,8 +28,6 @@ MOST_GAIN_DB = 40.0
 EQ_DEVIATION_DB, EQ_POINTS = 6.0, 10
 #: The other instrument's share: its mean over frequency, the deviation of its curve, its points and its limits.
 MEAN_WEIGHT, WEIGHT_DEVIATION, WEIGHT_POINTS, WEIGHT_LIMITS = (0.1, 0.7), 0.5, 6, (-0.15, 0.9)
-#: Range over which the points of a curve are spread, Hz.
-LOW_HZ, HIGH_HZ = 30.0, 18000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +49,25 @@ class Hybrid:
             two: `other` playing the same, of the same length; None where there is no other.
             sample_rate_hz: Rate of both.
         """
-        window = torch.hann_window(N_FFT)
-        spectrum = torch.stft(torch.from_numpy(one), N_FFT, HOP, window=window, return_complex=True)
+        geometry = StftGeometry.for_rate(sample_rate_hz)
+        transform: dict[str, Any] = {
+            "n_fft": geometry.n_fft,
+            "hop_length": geometry.n_fft // OVERLAP,
+            "window": torch.hann_window(geometry.n_fft),
+        }
+        spectrum = torch.stft(torch.from_numpy(one), **transform, return_complex=True)
         gain_db = torch.zeros(len(spectrum), 1)
         if two is not None:
-            scale_db = 20.0 * float(torch.log10(2.0 / window.sum()))
+            scale_db = 20.0 * float(torch.log10(2.0 / transform["window"].sum()))
             levels = [
                 (20.0 * torch.log10(spectra.abs() + 1e-9) + scale_db).clamp(min=FLOOR_DBFS)
-                for spectra in (
-                    spectrum,
-                    torch.stft(torch.from_numpy(two), N_FFT, HOP, window=window, return_complex=True),
-                )
+                for spectra in (spectrum, torch.stft(torch.from_numpy(two), **transform, return_complex=True))
             ]
-            difference_db = _over_bins(self.weight, sample_rate_hz) * (levels[1] - levels[0])
+            difference_db = _over_bins(self.weight, geometry) * (levels[1] - levels[0])
             gain_db = difference_db.clamp(-MOST_GAIN_DB, MOST_GAIN_DB)
         if self.eq_db is not None:
-            gain_db = gain_db + _over_bins(self.eq_db, sample_rate_hz)
-        return torch.istft(spectrum * torch.pow(10.0, gain_db / 20), N_FFT, HOP, window=window, length=len(one)).numpy()
+            gain_db = gain_db + _over_bins(self.eq_db, geometry)
+        return torch.istft(spectrum * torch.pow(10.0, gain_db / 20), **transform, length=len(one)).numpy()
 
     def of_levels(self, one: np.ndarray, two: np.ndarray | None) -> np.ndarray:
         """The same of band levels in dB (frames, bands), bands equally spaced on the mel scale."""
@@ -111,16 +115,11 @@ def _walk(rng: np.random.Generator, n_points: int, deviation: float) -> np.ndarr
     return points - points.mean()
 
 
-def _over_bins(points: np.ndarray, sample_rate_hz: int) -> Tensor:
-    """(bins, 1): the curve through points that are equally spaced on the mel scale."""
-    hz = np.fft.rfftfreq(N_FFT, 1.0 / sample_rate_hz)
-    at = np.linspace(_mel(LOW_HZ), _mel(HIGH_HZ), len(points))
-    return torch.from_numpy(np.interp(_mel(hz), at, points).astype(np.float32))[:, None]
+def _over_bins(points: np.ndarray, geometry: StftGeometry) -> Tensor:
+    """(bins, 1): the curve through points that lie where the runtime's bands would, were there as many."""
+    matrix = interpolation_matrix(BandLayout(n_bands=len(points)), geometry)
+    return torch.from_numpy(points.astype(np.float32) @ matrix)[:, None]
 
 
 def _over_bands(points: np.ndarray, n_bands: int) -> np.ndarray:
     return np.interp(np.linspace(0, 1, n_bands), np.linspace(0, 1, len(points)), points).astype(np.float32)
-
-
-def _mel(hz: float | np.ndarray) -> np.ndarray:
-    return np.log10(1.0 + np.asarray(hz) / 700.0)
