@@ -81,7 +81,11 @@ class TransferSystem(nn.Module):
 
 
 def load_system(path: Path) -> tuple[TransferSystem, dict[str, Any]]:
-    """The averaged networks of a checkpoint, in evaluation mode, and the checkpoint's other entries."""
+    """The averaged networks of a checkpoint, in evaluation mode, and the checkpoint's other entries.
+
+    Raises:
+        ValueError: It was made by another version, whose networks had other parts.
+    """
     data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     system = TransferSystem(recipe_from_dict(data["recipe"]))
     if data["average"].keys() != system.state_dict().keys():

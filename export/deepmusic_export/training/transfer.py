@@ -3,8 +3,9 @@
 The recipe: paired renders (content, style, oracle), the streaming network unrolled over a random crop with its running
 statistics in the loop, log-spectral distances as the loss, Adam, one warm-up and a cosine over the time budget, an
 exponential average of the weights as the result. It has two stages. In the first the network hears and is judged by
-band powers that were worked out once: three steps in the time of one, and pairs that no render has (layers, equalisers,
-noise). In the second the whole signal path is differentiated, through synthesis to the spectrograms of the measure.
+band powers that were worked out once: three steps in the time of one, and pairs that no render has (layers, noise). In
+the second the whole signal path is differentiated, through synthesis to the spectrograms of the measure. In both,
+instruments are mixed and equalised.
 """
 
 from __future__ import annotations
@@ -160,11 +161,16 @@ class TransferTrainer:
 
     def _groups(self) -> list[dict[str, Any]]:
         """The weights to train, those of the wide layers in a group of their own."""
-        wide = [*self.system.style.head.parameters(), *self.system.transfer.project.parameters()]
-        of_wide = {id(weight) for weight in wide}
-        others = [weight for weight in self.system.parameters() if id(weight) not in of_wide]
-        groups = [{"params": others, "scale": 1.0}, {"params": wide, "scale": WIDE_SCALE}]
-        return [{**g, "params": [w for w in g["params"] if w.requires_grad]} for g in groups]
+        wide = {
+            id(weight)
+            for part in (self.system.style.head, self.system.transfer.project)
+            for weight in part.parameters()
+        }
+        trained = [weight for weight in self.system.parameters() if weight.requires_grad]
+        return [
+            {"params": [weight for weight in trained if id(weight) not in wide], "scale": 1.0},
+            {"params": [weight for weight in trained if id(weight) in wide], "scale": WIDE_SCALE},
+        ]
 
     def _taught(self, levels_db: Tensor, style_bands: Tensor, gains: Tensor) -> Tensor | float:
         """Weighted distance from the teacher's gains; 0 without a teacher."""
