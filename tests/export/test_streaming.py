@@ -20,7 +20,7 @@ from deepmusic_export.nets.streaming import (
     step_weights,
     time_constant_steps,
 )
-from deepmusic_export.nets.style_net import StyleNet, band_profile
+from deepmusic_export.nets.style_net import StyleNet, activity, band_profile
 from deepmusic_export.nets.transfer import (
     GAIN_HIGH_DB,
     GAIN_LOW_DB,
@@ -231,10 +231,34 @@ def test_the_level_of_the_content_does_not_matter_once_it_is_known(net: Transfer
 
 def test_a_band_profile_is_mean_deviation_and_soft_maximum() -> None:
     features = torch.tensor([0.2, 0.6]).view(1, 2, 1).repeat(1, 50, 3)
-    mean, deviation, peak = band_profile(features)[0]
+    mean, deviation, peak = band_profile(features, torch.ones(1, 100))[0]
     torch.testing.assert_close(mean, torch.full((3,), 0.4))
     torch.testing.assert_close(deviation, torch.full((3,), 0.2), atol=1e-3, rtol=0)
     assert ((peak > 0.5) & (peak < 0.6)).all()
+
+
+def test_frames_sound_within_thirty_decibels_of_the_mean_power() -> None:
+    bands = torch.tensor([1.0, 0.05, 0.01, 0.0]).view(1, 4, 1).repeat(1, 1, N_BANDS)
+    assert activity(bands).tolist() == [[1.0, 1.0, 0.0, 0.0]]
+    assert activity(torch.zeros(1, 4, N_BANDS)).tolist() == [[0.0, 0.0, 0.0, 0.0]]
+
+
+def test_rests_change_no_style() -> None:
+    torch.manual_seed(3)
+    encoder = StyleNet(N_BANDS, 4, 8).eval()
+    # Convolutions reach over the border of a rest: a long recording has few such frames.
+    bands = music(1)[:, :, 0].clamp(min=0.01).repeat(1, 40, 1)
+    rest = 1e-3 * bands
+    with torch.no_grad():
+        style, rested = encoder(bands), encoder(torch.cat([rest, bands, rest], dim=1))
+    profile = 3 * N_BANDS
+    torch.testing.assert_close(rested[:, :profile], style[:, :profile], atol=1e-4, rtol=0)
+    torch.testing.assert_close(rested[:, profile:], style[:, profile:], atol=0.02, rtol=0)
+
+
+def test_a_silent_style_is_finite() -> None:
+    with torch.no_grad():
+        assert torch.isfinite(StyleNet(N_BANDS, 4, 8).eval()(torch.zeros(1, 16, N_BANDS))).all()
 
 
 def test_a_style_vector_has_the_declared_size_and_no_level() -> None:

@@ -10,22 +10,39 @@ from deepmusic_export.nets.levels import compress, frequency_ramp
 
 #: Power of the mean that stands for the loud moments of a band.
 PEAK_POWER = 8.0
+#: Frames this far below the mean power of a recording are its rests, dB.
+REST_DB = 30.0
 #: Share of a batch in the running moments of a style's numbers, once many have been heard.
 LEAST_SHARE = 0.01
 
 
-def band_profile(features: Tensor) -> Tensor:
-    """What each band does over time: mean, deviation and a soft maximum.
+def activity(bands: Tensor) -> Tensor:
+    """Which frames of a recording sound: 1 there, 0 in its rests, which say nothing of an instrument.
+
+    Args:
+        bands: Content band magnitudes (batch, frames, bands).
+
+    Returns:
+        (batch, frames); all 0 for digital silence.
+    """
+    power = bands.square().sum(-1)
+    return (power > power.mean(1, keepdim=True) * 10 ** (-REST_DB / 10)).to(bands.dtype)
+
+
+def band_profile(features: Tensor, active: Tensor) -> Tensor:
+    """What each band does while the recording sounds: mean, deviation and a soft maximum.
 
     Args:
         features: Compressed features (batch, frames, bands), about 0 to 1.
+        active: `activity` (batch, frames).
 
     Returns:
         (batch, 3, bands).
     """
-    mean = features.mean(1)
-    deviation = torch.sqrt((features - mean[:, None]).square().mean(1) + 1e-5)
-    peak = (features.clamp(min=0) + 1e-3).pow(PEAK_POWER).mean(1).pow(1 / PEAK_POWER)
+    share = (active / torch.clamp(active.sum(1, keepdim=True), min=1.0))[..., None]
+    mean = (features * share).sum(1)
+    deviation = torch.sqrt(((features - mean[:, None]).square() * share).sum(1) + 1e-5)
+    peak = ((features.clamp(min=0) + 1e-3).pow(PEAK_POWER) * share).sum(1).clamp(min=1e-24).pow(1 / PEAK_POWER)
     return torch.stack([mean, deviation, peak], dim=1)
 
 
@@ -57,7 +74,7 @@ class RunningStandard(nn.Module):
 
 
 class StyleNet(nn.Module):
-    """Statistics of a VGG19-like encoder over the whole recording, after Gatys et al. 2016 and Huang & Belongie 2017.
+    """Statistics of a VGG19-like encoder over what sounds, after Gatys et al. 2016 and Huang & Belongie 2017.
 
     The vector is the band profile (3 x bands, aligned to frequency, so that a blend of styles is a blend of spectra),
     then an embedding of the layers' means and deviations.
@@ -90,9 +107,11 @@ class StyleNet(nn.Module):
         Returns:
             The style vector (batch, size).
         """
-        level = torch.sqrt(torch.clamp(bands.square().sum(-1).mean(1), min=1e-10))
+        active = activity(bands)
+        n_active = torch.clamp(active.sum(1), min=1.0)
+        level = torch.sqrt(torch.clamp((bands.square().sum(-1) * active).sum(1) / n_active, min=1e-10))
         features = compress(bands / level[:, None, None])
-        profile = band_profile(features)
+        profile = band_profile(features, active)
         x = torch.cat(
             [
                 features[:, None],
@@ -101,21 +120,28 @@ class StyleNet(nn.Module):
             ],
             dim=1,
         )
+        sounding = active[:, None, :, None]
         statistics: list[Tensor] = []
         for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             x = F.relu(norm(conv(x)))
             if index in (2, 4):
-                statistics += _moments(x)
+                statistics += _moments(x, sounding)
             if index in (1, 3):
                 x = F.max_pool2d(x, 2)
+                sounding = F.max_pool2d(sounding, (2, 1))
             if index == 5:
                 x = F.max_pool2d(x, (1, 2))
         for strip in torch.chunk(x, 3, dim=3):
-            statistics += _moments(strip)
+            statistics += _moments(strip, sounding)
         return torch.cat([profile.flatten(1), self.head(torch.cat(statistics, dim=1))], dim=1)
 
 
-def _moments(x: Tensor) -> list[Tensor]:
-    mean = x.mean((2, 3))
-    deviation = torch.sqrt((x - mean[:, :, None, None]).square().mean((2, 3)) + 1e-5)
+def _moments(x: Tensor, sounding: Tensor) -> list[Tensor]:
+    """Mean and deviation of every channel of (batch, channels, frames, bands) over all bands of the frames that sound.
+
+    `sounding` (batch, 1, frames, 1) is 1 there, else 0.
+    """
+    share = sounding / (torch.clamp(sounding.sum(2, keepdim=True), min=1.0) * x.shape[3])
+    mean = (x * share).sum((2, 3))
+    deviation = torch.sqrt(((x - mean[:, :, None, None]).square() * share).sum((2, 3)) + 1e-5)
     return [mean, deviation]
