@@ -19,6 +19,8 @@ from deepmusic_export.evaluate.evaluation import Evaluation, EvaluationPlan, eva
 from deepmusic_export.evaluate.material import unpaired_material
 from deepmusic_export.evaluate.methods import Player
 from deepmusic_export.evaluate.page import write_page
+from deepmusic_export.evaluate.pairs import draw_pairs
+from deepmusic_export.evaluate.parts import PARTS, without_parts
 from deepmusic_export.evaluate.random_filters import random_filters
 from deepmusic_export.evaluate.report import with_random_filters
 from deepmusic_export.evaluate.swaps import N_STYLES, SwapDrawer
@@ -97,6 +99,28 @@ def test_swaps_follow_from_the_seed_and_never_ask_for_the_content_s_own_instrume
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
     clips = first[: len(first) // 2]
     assert len({clip.tobytes() for clip in clips}) == 1 + 2 * N_STYLES
+
+
+def test_without_a_part_the_bundle_plays_without_it(player: Player, held_out_corpus: Path):
+    pair = draw_pairs(Corpus(held_out_corpus), "held", 2, seed=5)[0]
+    others = draw_pairs(Corpus(held_out_corpus), "held", 2, seed=6)
+    whole = player(pair.content, pair.style, pair.sample_rate_hz)
+    rows = without_parts(player, [pair, *others])
+    outputs = {name: method(pair.content, pair.style, pair.sample_rate_hz) for name, method in rows.items()}
+    assert list(outputs) == [part.name for part in PARTS]
+    for name, output in outputs.items():
+        assert output.shape == whole.shape, name
+        assert level_dbfs(output - whole) > level_dbfs(whole) - 40.0, name
+    # The mean of one style is that style.
+    alone = without_parts(player, [pair])
+    for name in ("without the style's profile", "without the style's embedding"):
+        assert np.array_equal(alone[name](pair.content, pair.style, pair.sample_rate_hz), whole)
+
+
+def test_parts_are_rows_of_the_table(player: Player, held_out_corpus: Path):
+    plan = EvaluationPlan(n_pairs=1, has_parts=True)
+    pairs = evaluate(plan, player, {"held": Corpus(held_out_corpus)}, None).pairs
+    assert tuple(pairs.scores) == (*METHODS, *(part.name for part in PARTS), "oracle")
 
 
 def test_a_corpus_with_too_few_instruments_for_a_swap_is_refused(soundfont_corpus: Path):

@@ -35,6 +35,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--ulyanov", type=int, default=0, metavar="N", help="adds random filters on N pairs, minutes each (default 0)"
     )
+    parser.add_argument(
+        "--parts", action="store_true", help="adds rows of the bundle with one part of its network taken out"
+    )
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path, help="write the report there (Markdown, pictures beside it)")
     parser.add_argument("--json", type=Path, help="write all scores there")
@@ -54,7 +57,9 @@ def run(args: argparse.Namespace) -> int:
     corpora = {folder.name: Corpus(folder) for folder in args.corpus}
     if len(corpora) < len(args.corpus):
         raise ValueError(f"expected held-out corpora of different names, got {', '.join(map(str, args.corpus))}")
-    plan = EvaluationPlan(n_pairs=args.pairs, n_swaps=args.swaps, n_slow_pairs=args.ulyanov, seed=args.seed)
+    plan = EvaluationPlan(
+        n_pairs=args.pairs, n_swaps=args.swaps, n_slow_pairs=args.ulyanov, has_parts=args.parts, seed=args.seed
+    )
     measure = _timbre_measure(args.timbre, list(corpora.values()))
     player = Player(args.bundle, cast("Precision", args.precision))
     evaluation = evaluate(plan, player, corpora, measure)

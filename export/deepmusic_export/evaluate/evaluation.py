@@ -28,6 +28,8 @@ class EvaluationPlan:
     """Length of contents that come from no corpus, seconds."""
     n_slow_pairs: int = 0
     """Pairs on which random filters are tried, minutes each."""
+    has_parts: bool = False
+    """Whether the pairs are also played with each part of the network taken out."""
     seed: int = 3
     """Seed of all draws."""
 
@@ -106,7 +108,7 @@ def evaluate(
     if measure is not None:
         accuracy = triplet_accuracy(measure, list(corpora.values()), seed=plan.seed)
         swaps, left_out = _draw_swaps(plan, corpora)
-    pairs = evaluate_pairs(player, drawn, measure)
+    pairs = evaluate_pairs(player, drawn, measure, has_parts=plan.has_parts)
     return Evaluation(
         bundle=player.name,
         digest=player.digest,

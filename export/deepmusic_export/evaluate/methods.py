@@ -12,11 +12,13 @@ from deepmusic.audio import AudioFormat
 from deepmusic.dsp.true_peak import true_peak_dbtp
 from deepmusic.model.bundle import Bundle
 from deepmusic.model.runtime import Precision, StyleEncoder, TransferModel
+from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import SessionConfig, Setting
 from deepmusic.session.offline import render
 from deepmusic.styles.learn import learn
 from deepmusic_export.baselines import BASELINES, apply_baseline
 from deepmusic_export.features import signal_path
+from deepmusic_export.optimise.network import GainModel
 
 #: Signal-to-noise ratio of the noise that the row "nothing + noise" adds, dB: noise fools the 80 dB distance.
 ADDED_NOISE_DB = 50.0
@@ -41,12 +43,38 @@ class Player:
 
     def __init__(self, folder: Path, precision: Precision = "float") -> None:
         bundle = Bundle.open(folder)
-        self._model, self._encoder = TransferModel.load(bundle, precision=precision), StyleEncoder.load(bundle)
-        self.name, self.digest, self.precision = self._model.manifest.name, bundle.digest, self._model.precision
+        self.model, self._encoder = TransferModel.load(bundle, precision=precision), StyleEncoder.load(bundle)
+        self.name, self.digest, self.precision = self.model.manifest.name, bundle.digest, self.model.precision
 
     def __call__(self, content: np.ndarray, style: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         """The content in the sound of the style."""
-        return self._play(content, style, sample_rate_hz, output_gain_db=0.0)
+        return self.play(content, self.learn(style, sample_rate_hz), sample_rate_hz)
+
+    def learn(self, style: np.ndarray, sample_rate_hz: int) -> StyleVector:
+        """The style of a recording, float32 (samples,)."""
+        return learn(style[None], sample_rate_hz, self._encoder)
+
+    def play(
+        self,
+        content: np.ndarray,
+        style: StyleVector,
+        sample_rate_hz: int,
+        *,
+        settings: tuple[Setting, ...] = (),
+        model: GainModel | None = None,
+    ) -> np.ndarray:
+        """The content in the sound of a style.
+
+        Args:
+            content: float32 (samples,).
+            style: In the space of the bundle.
+            sample_rate_hz: Rate of the content.
+            settings: First values of parameters.
+            model: Plays in place of the bundle's.
+        """
+        audio_format = AudioFormat(sample_rate_hz=sample_rate_hz, n_channels=1)
+        config = SessionConfig(audio_format=audio_format, settings=settings)
+        return render(config, model or self.model, style, content[None])[0]
 
     def ceiling_db(self, output: np.ndarray, content: np.ndarray, style: np.ndarray, sample_rate_hz: int) -> float:
         """The most that the true-peak ceiling takes from an output, in dB; 0 where it has nothing to do.
@@ -55,18 +83,9 @@ class Player:
         """
         if true_peak_dbtp(output[None], sample_rate_hz) < CEILING_DBTP - NEAR_CEILING_DB:
             return 0.0
-        low = self._play(content, style, sample_rate_hz, output_gain_db=FAR_BELOW_DB)
+        far_below = Setting(name="output_gain_db", value=FAR_BELOW_DB)
+        low = self.play(content, self.learn(style, sample_rate_hz), sample_rate_hz, settings=(far_below,))
         return max(0.0, true_peak_dbtp(low[None], sample_rate_hz) - FAR_BELOW_DB - CEILING_DBTP)
-
-    def _play(
-        self, content: np.ndarray, style: np.ndarray, sample_rate_hz: int, *, output_gain_db: float
-    ) -> np.ndarray:
-        vector = learn(style[None], sample_rate_hz, self._encoder)
-        config = SessionConfig(
-            audio_format=AudioFormat(sample_rate_hz=sample_rate_hz, n_channels=1),
-            settings=(Setting(name="output_gain_db", value=output_gain_db),),
-        )
-        return render(config, self._model, vector, content[None])[0]
 
 
 def methods(player: Player) -> dict[str, Method]:

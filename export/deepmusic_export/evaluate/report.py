@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from deepmusic_export.evaluate.methods import Method, Player, methods
 from deepmusic_export.evaluate.pairs import Pair
+from deepmusic_export.evaluate.parts import without_parts
 from deepmusic_export.evaluate.random_filters import N_ITERATIONS, random_filters
 from deepmusic_export.evaluate.scores import PairScores, Transfer, pair_scores
 from deepmusic_export.metrics import Recording
@@ -66,15 +67,19 @@ class PairReport:
         return self.mean(method, "timbre") / self.mean("nothing", "timbre")
 
 
-def evaluate_pairs(player: Player, pairs: Sequence[Pair], measure: TimbreMeasure | None = None) -> PairReport:
+def evaluate_pairs(
+    player: Player, pairs: Sequence[Pair], measure: TimbreMeasure | None = None, *, has_parts: bool = False
+) -> PairReport:
     """Runs a bundle and every baseline on the pairs.
 
     Args:
         player: The bundle.
         pairs: What `draw_pairs` gave.
         measure: The timbre measure; None leaves timbre out.
+        has_parts: Whether the bundle also plays with each of its parts taken out.
     """
-    return _evaluate(player, methods(player), pairs, measure)
+    rows = methods(player) | (without_parts(player, pairs) if has_parts else {})
+    return _evaluate(player, rows, pairs, measure)
 
 
 def with_random_filters(

@@ -1,0 +1,85 @@
+"""What each part of a network brings: the bundle played with one part taken out, and not trained without it.
+
+A network that had been trained without a part would make up for some of it: what these rows lose is the most that a
+part can be worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from deepmusic.model.arrays import FloatArray
+from deepmusic.model.manifest import EXCITATIONS
+from deepmusic.model.style_vector import StyleVector
+from deepmusic.session.config import Setting
+from deepmusic_export.evaluate.methods import Method, Player
+from deepmusic_export.evaluate.pairs import Pair
+from deepmusic_export.optimise.network import SteeredModel
+
+#: What is added to the gains of an excitation that is taken out, dB.
+SILENT_DB = -200.0
+#: Statistics of a band in the profile that a style vector begins with.
+PROFILE_ROWS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What is taken out of a bundle."""
+
+    name: str
+    """Its row in the tables."""
+    excitations: tuple[str, ...] = ()
+    """Those that stay silent, by name."""
+    is_style_profile: bool = False
+    """Whether the band profile is that of the mean style."""
+    is_style_embedding: bool = False
+    """Whether the learned part of the style vector is that of the mean style."""
+    is_statistics: bool = False
+    """Whether the running statistics stay what they are at a stream's start."""
+
+
+PARTS = (
+    Part(name="without noise", excitations=("noise",)),
+    Part(name="without overtones", excitations=("odd", "even")),
+    Part(name="without the style's profile", is_style_profile=True),
+    Part(name="without the style's embedding", is_style_embedding=True),
+    Part(name="without running statistics", is_statistics=True),
+)
+
+
+def without_parts(player: Player, pairs: Sequence[Pair]) -> dict[str, Method]:
+    """Row of the tables -> the bundle without a part.
+
+    Args:
+        player: The whole bundle.
+        pairs: Their styles make the mean style.
+    """
+    vectors = [player.learn(pair.style, pair.sample_rate_hz).values for pair in pairs]
+    mean_style = np.mean(vectors, axis=0, dtype=np.float64).astype(np.float32)
+    return {part.name: _without(part, player, mean_style) for part in PARTS}
+
+
+def _without(part: Part, player: Player, mean_style: FloatArray) -> Method:
+    n_bands = player.model.manifest.features.n_bands
+    settings = (Setting(name="freeze", value=1.0),) if part.is_statistics else ()
+    offset_db = np.zeros((1, len(EXCITATIONS), n_bands), np.float32)
+    offset_db[:, [EXCITATIONS.index(name) for name in part.excitations]] = SILENT_DB
+
+    def run(content: np.ndarray, style: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        vector = _mixed(part, player.learn(style, sample_rate_hz), mean_style, PROFILE_ROWS * n_bands)
+        model = SteeredModel(player.model, offset_db) if part.excitations else player.model
+        return player.play(content, vector, sample_rate_hz, settings=settings, model=model)
+
+    return run
+
+
+def _mixed(part: Part, vector: StyleVector, mean_style: FloatArray, n_profile: int) -> StyleVector:
+    values = vector.values.copy()
+    if part.is_style_profile:
+        values[:n_profile] = mean_style[:n_profile]
+    if part.is_style_embedding:
+        values[n_profile:] = mean_style[n_profile:]
+    return replace(vector, values=values)
