@@ -15,11 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepmusic.dsp.excitation import POWER_FLOOR
 from deepmusic.dsp.gains import BandLayout, analysis_matrix, interpolation_matrix
 from deepmusic.dsp.windows import StftGeometry, analysis_window, synthesis_window
-
-#: Floor of the envelope: -100 dBFS.
-ENVELOPE_FLOOR_POWER = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,7 @@ class SignalPath(nn.Module):
         hop = self.geometry.hop
         per_hop = audio.reshape(audio.shape[0], -1, hop).square().mean(-1)
         before = F.pad(per_hop, (1, 0))[:, :-1]
-        level = torch.sqrt((per_hop + before) / 2 + ENVELOPE_FLOOR_POWER)
-        last = F.pad(level, (1, 0), value=ENVELOPE_FLOOR_POWER**0.5)[:, :-1]
+        level = torch.sqrt((per_hop + before) / 2 + POWER_FLOOR)
+        last = F.pad(level, (1, 0), value=POWER_FLOOR**0.5)[:, :-1]
         rise = torch.arange(1, hop + 1, dtype=audio.dtype, device=audio.device) / hop
         return (last[..., None] * (1 - rise) + level[..., None] * rise).reshape(audio.shape)

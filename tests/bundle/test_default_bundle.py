@@ -35,6 +35,9 @@ STREAM_TOLERANCE = 1e-4
 SETTLED_DB = 1.5
 """How near to its earlier level a pad is once the statistics have settled."""
 
+SILENT_DBFS = -90.0
+"""Below the noise of any converter on a stage."""
+
 
 @cache
 def bundle() -> Bundle:
@@ -118,6 +121,14 @@ def test_extremes_stay_finite_and_under_the_ceiling(kind: str):
 def test_strength_zero_gives_the_input_back_bit_for_bit():
     audio = music(2, RATE_HZ) * np.float32(1.7)
     np.testing.assert_array_equal(play(audio, strength=0.0), audio)
+
+
+def test_a_style_of_noise_leaves_silence_silent():
+    noise = 0.1 * np.random.default_rng(2).standard_normal((1, 4 * RATE_HZ)).astype(np.float32)
+    noisy = learn(noise + music(1, 4 * RATE_HZ, seed=5), RATE_HZ, StyleEncoder.load(bundle()))
+    rest = np.zeros((1, RATE_HZ), np.float32)
+    out = render(config(1), model(), noisy, np.concatenate([music(1, RATE_HZ), rest], axis=1))
+    assert 10 * np.log10(np.mean(out[:, -RATE_HZ // 2 :] ** 2)) < SILENT_DBFS
 
 
 def test_the_style_changes_the_sound():

@@ -30,11 +30,11 @@ def by_definition(audio: np.ndarray, hop: int, seed: int) -> np.ndarray:
     n_channels, n_samples = audio.shape
     x = audio.astype(np.float64)
     padded = np.concatenate([np.zeros((n_channels, hop)), x], axis=1)
-    last = 1e-5
+    last = 1e-13**0.5
     envelope = np.empty(n_samples)
     for h in range(n_samples // hop):
         power = (padded[:, h * hop : (h + 2) * hop] ** 2).mean()
-        level = np.sqrt(power + 1e-10)
+        level = np.sqrt(power + 1e-13)
         envelope[h * hop : (h + 1) * hop] = last + (level - last) * (np.arange(hop) + 1) / hop
         last = level
     u = x / envelope

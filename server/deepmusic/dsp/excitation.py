@@ -20,8 +20,8 @@ EXCITATIONS = ("content", "odd", "even", "noise")
 
 CONTENT, ODD, EVEN, NOISE = range(len(EXCITATIONS))
 
-POWER_FLOOR = 1e-10
-"""Added to the mean power before the root, so that silence has an envelope of 1e-5 (-100 dBFS)."""
+POWER_FLOOR = 1e-13
+"""Added to the mean power before the root, so that silence has an envelope of 3e-7: no gain makes -130 dBFS heard."""
 
 _SILENT_ENVELOPE = np.sqrt(np.float32(POWER_FLOOR))
 
