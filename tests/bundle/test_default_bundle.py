@@ -35,6 +35,9 @@ STREAM_TOLERANCE = 1e-4
 SETTLED_DB = 1.5
 """How near to its earlier level a pad is once the statistics have settled."""
 
+LOUDEST_RETURN_DB = 9.0
+"""How far above its level a pad is for a moment where it comes back after loud drums and a rest."""
+
 SILENT_DBFS = -90.0
 """Below the noise of any converter on a stage."""
 
@@ -182,5 +185,6 @@ def test_a_pad_comes_back_at_its_level_within_the_time_constant():
     silent, before = level[70 + 10 : 89], level[89]
     returned = level[90 + round(10 * bundle().manifest.statistics_time_constant_s) :]
     assert np.abs(returned[:-1] - settled).max() <= SETTLED_DB
+    assert level[90:].max() < settled + LOUDEST_RETURN_DB
     assert silent.max() < -60.0
     assert before < settled - 6.0

@@ -48,6 +48,16 @@ def test_a_quiet_passage_after_a_loud_one_does_not_wait_for_the_loud_one_to_be_f
     np.testing.assert_allclose(settled, 3.0, atol=0.7)
 
 
+def test_after_a_rest_what_was_loud_before_it_weighs_no_more_than_what_comes() -> None:
+    match = LoudnessMatch(GEOMETRY)
+    match.process(powers(-10, 10 * FRAMES_A_SECOND), powers(-34, 10 * FRAMES_A_SECOND))
+    match.process(powers(-100, FRAMES_A_SECOND // 2), powers(-100, FRAMES_A_SECOND // 2))
+    after = in_db(match.process(powers(-40), powers(-40)))
+    # The drums wanted 24 dB more, the pad wants none: of two powers the larger one is soon all of the mean.
+    assert after[0] < 22.0
+    assert after[20] < 7.0
+
+
 def test_rests_between_notes_move_the_gain_less_than_the_notes_do() -> None:
     match = LoudnessMatch(GEOMETRY)
     note = in_db(match.process(powers(-20), powers(-26)))[-1]

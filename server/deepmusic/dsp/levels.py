@@ -42,8 +42,8 @@ class LoudnessMatch:
     as plain ones, so that the first second is right too, and hold while the content is below the gate.
 
     After loud drums a quiet pad must not wait until the drums are forgotten. So what is remembered weighs at most as
-    much as the content's momentary loudness (the last 400 ms, EBU Tech 3341): both means are scaled down to it, which
-    keeps their ratio.
+    much as the content's momentary loudness (what is above the gate in the last 400 ms, EBU Tech 3341): both means are
+    scaled down to it, which keeps their ratio.
 
     Args:
         geometry: Sizes and rate, which give the frame rate.
@@ -64,8 +64,8 @@ class LoudnessMatch:
         self._gate = 10.0 ** (gate_dbfs / 10.0)
         self._largest_ratio = 10.0 ** (max_gain_db / 10.0)
         self._recent = [0.0] * round(MOMENTARY_S * geometry.frames_per_s)
-        """Power of the last heard frames of the content; a ring."""
-        self._n_heard = 0
+        """Power of the last frames of the content, 0 where it was below the gate; a ring."""
+        self._next = self._n_recent = self._n_heard = 0
         self._content = self._wet = 0.0
         self._gain_db = 0.0
 
@@ -90,7 +90,7 @@ class LoudnessMatch:
         """
         gain_db = np.empty(len(content_power))
         for frame, (content, wet) in enumerate(zip(content_power.tolist(), wet_power.tolist(), strict=True)):
-            if content >= self._gate and not hold:
+            if not hold:
                 self._hear(content, wet)
             gain_db[frame] = self._gain_db
         return (10.0 ** (gain_db * strength / 20.0)).astype(np.float32)
@@ -103,22 +103,27 @@ class LoudnessMatch:
     def reset(self) -> None:
         """As if nothing had been heard."""
         self._recent[:] = [0.0] * len(self._recent)
-        self._n_heard, self._gain_db = 0, 0.0
-        self._content = self._wet = 0.0
+        self._next = self._n_recent = self._n_heard = 0
+        self._content = self._wet = self._gain_db = 0.0
 
     def resume(self, content: float, wet: float) -> None:
         """As if content and wet of these powers had been heard for long; nothing where the content's is 0."""
         self.reset()
         if content > 0.0:
             self._recent[:] = [content] * len(self._recent)
-            self._n_heard = len(self._recent)
+            self._n_recent = self._n_heard = len(self._recent)
             self._content, self._wet = content, wet
             self._gain_db = self._matching_gain_db()
 
     def _hear(self, content: float, wet: float) -> None:
-        self._recent[self._n_heard % len(self._recent)] = content
+        is_heard = content >= self._gate
+        self._n_recent += is_heard - (self._recent[self._next] > 0.0)
+        self._recent[self._next] = content if is_heard else 0.0
+        self._next = (self._next + 1) % len(self._recent)
+        if not is_heard:
+            return
         self._n_heard += 1
-        momentary = sum(self._recent) / min(self._n_heard, len(self._recent))
+        momentary = sum(self._recent) / self._n_recent
         if momentary < self._content:
             self._wet *= momentary / self._content
             self._content = momentary
