@@ -27,6 +27,9 @@ NEEDED_PACKAGES = ("numpy", "soundfile", "soxr", "grpcio", "protobuf", "platform
 RUNTIME_PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 """Two wheels of the same module: the one that was installed later overwrites files of the other."""
 
+REINSTALL = "in the folder of deepmusic's source: pip install --force-reinstall ."
+"""Never by name: on the public index another project has it."""
+
 MIN_FREE_BYTES = 4 << 30
 """An hour of stereo at 48 kHz takes 1.4 GB three times while it is remixed: content, output, the measured file."""
 
@@ -102,7 +105,7 @@ def examine() -> Iterator[Finding]:
         except Exception as error:
             # Whatever else is broken, the doctor goes on to the next patient.
             text = error.message if isinstance(error, DeepmusicError) else f"the check failed ({type(error).__name__})"
-            yield Finding(topic=topic, state=State.BAD, found=text, mend="pip install --force-reinstall deepmusic")
+            yield Finding(topic=topic, state=State.BAD, found=text, mend=REINSTALL)
 
 
 def _versions() -> Iterator[Finding]:
@@ -181,9 +184,11 @@ def _bundles() -> Iterator[Finding]:
         else:
             yield Finding(topic=topic, state=State.OK, found=str(entry.path))
     if not any(entry.name == DEFAULT_BUNDLE and not entry.refusal for entry in entries):
-        mend = "pip install --force-reinstall deepmusic"
         yield Finding(
-            topic=f"bundle {DEFAULT_BUNDLE}", state=State.BAD, found="the default bundle is missing", mend=mend
+            topic=f"bundle {DEFAULT_BUNDLE}",
+            state=State.BAD,
+            found="the default bundle is missing",
+            mend=REINSTALL,
         )
 
 
