@@ -59,7 +59,10 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--period", metavar="N", type=int, default=0, help="samples of a cycle (JACK has its own)")
     parser.add_argument(
-        "--cushion", metavar="MS", type=float, help="time for computing, added to the latency (default: the profile's)"
+        "--cushion",
+        metavar="MS",
+        type=float,
+        help="time for computing, added to the latency (default: as check chose, else a step)",
     )
     parser.add_argument("--name", default="live", help="name of the stream for OSC, and of the JACK client")
     parser.add_argument("--osc", metavar="HOST:PORT", help="address of OSC, or off (default 127.0.0.1:9000)")
