@@ -33,7 +33,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="file to write: .wav or .flac")
     parser.add_argument("--recipe", choices=("gains", "gatys"), default="gains", help="see docs/optimise.md (gains)")
     parser.add_argument("--from", dest="start", choices=("live", "content"), default="live", help="start (live)")
-    parser.add_argument("--bundle", default="live", metavar="NAME", help="a bundle's name, or its folder or zip (live)")
+    parser.add_argument("--bundle", default="live", metavar="NAME", help="name, folder (with a /) or zip (live)")
     parser.add_argument("--steps", type=_count, default=30, metavar="N", help="steps of L-BFGS for each chunk (30)")
     parser.add_argument("--minutes", type=_minutes, default=float("inf"), metavar="M", help="stop after so long")
     parser.add_argument("--resume", action="store_true", help="go on from the state file beside OUT")

@@ -12,7 +12,10 @@ from deepmusic.model.runtime import PRECISIONS
 def add_bundle_options(parser: argparse.ArgumentParser, *, with_device: bool = True) -> None:
     """Add `--bundle`, and `--device` and `--precision` where the command runs the model."""
     parser.add_argument(
-        "--bundle", default=DEFAULT_BUNDLE, metavar="NAME", help="a bundle's name, or its folder or zip (%(default)s)"
+        "--bundle",
+        default=DEFAULT_BUNDLE,
+        metavar="NAME",
+        help="a bundle's name, or its folder (with a /) or zip (%(default)s)",
     )
     if with_device:
         parser.add_argument("--device", choices=DEVICES, default="auto", help="where the model runs (%(default)s)")

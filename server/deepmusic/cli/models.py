@@ -32,7 +32,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     show = actions.add_parser("show", help="show one bundle: training, licence, figures")
     verify = actions.add_parser("verify", help="check digests, run the golden steps, say what came out")
     for action in (show, verify):
-        action.add_argument("bundle", metavar="NAME", help="a bundle's name, or its folder or zip")
+        action.add_argument("bundle", metavar="NAME", help="a bundle's name, or its folder (with a /) or zip")
     for action in (listing, show, verify):
         action.add_argument("--json", action="store_true", help="print JSON")
 

@@ -43,7 +43,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--bundle",
         metavar="NAME",
-        help="name, folder or zip of a bundle (the one that played); with another one "
+        help="name, folder (with a /) or zip of a bundle (the one that played); with another one "
         "the styles come from the library, and nothing is missed",
     )
     parser.add_argument("--without-misses", action="store_true", help="as if every model step had been in time")
