@@ -1,6 +1,6 @@
 """Live: the sound card's input in the sound of a style, back to its output, with a cushion against late blocks.
 
-    pip install sounddevice
+    apt-get install libportaudio2             # Debian; elsewhere PortAudio comes along
     python live.py brass                      # a style of the server: deepmusic styles add brass brass.wav
     python live.py brass --file content.wav --out out.wav      # the same without a sound card, in real time
 
