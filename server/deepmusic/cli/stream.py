@@ -44,7 +44,13 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--pace", choices=("live", "fast"), default="fast", help="in real time, or as fast as it goes (default)"
     )
-    parser.add_argument("--block", metavar="N", type=_block_samples, default=DEFAULT_BLOCK_SAMPLES, help="samples")
+    parser.add_argument(
+        "--block",
+        metavar="N",
+        type=_block_samples,
+        default=DEFAULT_BLOCK_SAMPLES,
+        help="samples of a block (default %(default)s)",
+    )
     parser.add_argument("--deadline", metavar="N", type=int, default=0, help="live: cushion in samples (0: one step)")
     parser.add_argument("--strength", metavar="0..1", type=float, help="how much of the style is heard (default 1)")
     parser.add_argument("--bundle", metavar="NAME", default="", help="bundle (default: the server's)")
