@@ -23,16 +23,30 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FOLDER",
         help="make pairs of the recordings in it, as transfer does; of the other options, --hours and --seed count",
     )
-    parser.add_argument("--soundfont", type=existing_file, default=str(DEFAULT_SOUNDFONT), help="SF2 or SF3 file")
-    parser.add_argument("--programs", choices=("train", "held-out", "all"), default="train")
-    parser.add_argument("--synth-share", type=float, default=0.22, help="share of groups from our own synthesis")
-    parser.add_argument("--drum-share", type=float, default=0.08, help="share of groups that are drum kits")
+    parser.add_argument(
+        "--soundfont", type=existing_file, default=str(DEFAULT_SOUNDFONT), help="SF2 or SF3 file (default %(default)s)"
+    )
+    parser.add_argument(
+        "--programs",
+        choices=("train", "held-out", "all"),
+        default="train",
+        help="its programs: those that are not held out, those that are, or all (default %(default)s)",
+    )
+    parser.add_argument(
+        "--synth-share", type=float, default=0.22, help="share of groups from our own synthesis (%(default)s)"
+    )
+    parser.add_argument(
+        "--drum-share", type=float, default=0.08, help="share of groups that are drum kits (%(default)s)"
+    )
     parser.add_argument(
         "--dry", action="store_true", help="no effects; with --own-bodies, what held-out corpora are made with"
     )
     parser.add_argument("--own-bodies", action="store_true", help="every instrument as large as its samples are")
     parser.add_argument(
-        "--edit-share", type=float, default=0.0, help="share of instruments with another filter and envelope"
+        "--edit-share",
+        type=float,
+        default=0.0,
+        help="share of instruments with another filter and envelope (%(default)s)",
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
