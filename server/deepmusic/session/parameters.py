@@ -1,4 +1,4 @@
-"""The one registry of parameters; proto docs, OSC, the page and the plug-in all take theirs from it."""
+"""The one registry of parameters; gRPC, OSC and the plug-in all take theirs from it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Parameter:
     """One parameter of a session."""
 
     name: str
-    """The same in Python, proto, OSC, page and plug-in."""
+    """The same in Python, proto, OSC and plug-in."""
     kind: ParameterKind
     """How its value is given."""
     unit: str
