@@ -15,6 +15,8 @@ from deepmusic.app.live_stream import LocalStream, StreamWish
 from deepmusic.app.rig_profile import LONGEST_CUSHION_S
 from deepmusic.audio import AudioFormat
 from deepmusic.errors import BadConfig, RequestError, StyleNotFound
+from deepmusic.model.bundle import Bundle
+from deepmusic.model.catalog import DEFAULT_BUNDLE
 from deepmusic.session.config import Setting
 from deepmusic.session.events import AudioFlag, AudioIn, AudioOut, ChangeStyle, Control
 from deepmusic.transports.soundcard.device import DeviceWish
@@ -124,6 +126,18 @@ def test_a_style_that_is_not_there_is_refused_before_a_device_is_opened(
     bundle = str(folder / "passthrough")
     with pytest.raises(error):
         LocalStream(StreamWish(style=style, bundle=bundle), Heard().take, device="cpu", styles=folder / "styles")
+
+
+def test_a_bundle_chosen_by_its_path_plays_even_where_the_one_that_ships_has_its_name(folder: Path, heard: Heard):
+    chosen = passthrough_bundle(folder / "mine", name=DEFAULT_BUNDLE)
+    passthrough_bundle(folder / "another", name=DEFAULT_BUNDLE)
+    wanted = StreamWish(style=str(folder / "first.wav"), bundle=str(chosen))
+    stream = LocalStream(wanted, heard.take, device="cpu", styles=folder / "styles")
+    try:
+        stream.open(STEREO, BLOCK)
+        assert stream.facts.bundle_digest == Bundle.open(chosen).digest
+    finally:
+        stream.close()
 
 
 def test_a_cushion_is_whole_cycles_and_at_least_one():

@@ -130,6 +130,14 @@ def test_a_name_that_is_taken_cannot_stand_in_for_the_first(folders: tuple[Path,
     assert catalog.get("live").bundle.path == folders[0] / "live"
 
 
+def test_a_bundle_that_was_chosen_by_its_path_comes_before_all_of_its_name(folders: tuple[Path, Path]) -> None:
+    chosen = gain_bundle(folders[0].parent / "elsewhere", -6.0, name="live")
+    probe = RecordingProbe()
+    catalog = BundleCatalog(folders[1], chosen=chosen, package_folder=folders[0], probe=probe)
+    assert catalog.get("live").bundle.path == chosen
+    assert probe.asked == ["live"]
+
+
 def test_a_loaded_bundle_keeps_serving_where_its_files_go_bad(folders: tuple[Path, Path]) -> None:
     folder = gain_bundle(folders[1] / "mine", -6.0, name="mine")
     catalog = _catalog(folders)

@@ -120,10 +120,11 @@ class LocalStream:
     ) -> None:
         self._wish = wish
         self._on_audio = on_audio
-        bundle, folder = wish.bundle, user_bundle_folder()
+        bundle, chosen = wish.bundle, None
         if is_path(bundle):
-            bundle, folder = open_bundle(Path(bundle)).manifest.name, Path(bundle).parent
-        self._catalog = BundleCatalog(folder, device=device, precision=precision)
+            chosen = Path(bundle)
+            bundle = open_bundle(chosen).manifest.name
+        self._catalog = BundleCatalog(user_bundle_folder(), chosen=chosen, device=device, precision=precision)
         self._scheduler = StepScheduler(1)
         self.styles = Styles(StyleLibrary(styles), lambda name: self._catalog.get(name or bundle))
         self._sessions = Sessions(

@@ -6,6 +6,7 @@ import enum
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -71,6 +72,7 @@ class BundleCatalog:
 
     Args:
         user_folder: a folder of the user's bundles (folders and zips), or None.
+        chosen: a folder or zip that somebody chose by its path, or None: it comes before all others of its name.
         package_folder: the same for the ones that ship; they are trusted and not probed.
         precision, device, intra_op_threads: as `TransferModel.load` has them.
         probe: runs a user's bundle for the first time; raises `BundleInvalid`.
@@ -80,12 +82,14 @@ class BundleCatalog:
         self,
         user_folder: Path | None = None,
         *,
+        chosen: Path | None = None,
         package_folder: Path = PACKAGE_FOLDER,
         precision: Precision = "auto",
         device: Device = "auto",
         intra_op_threads: int = 1,
         probe: Callable[[Bundle], None] = probe_bundle,
     ) -> None:
+        self._chosen = chosen
         self._folders = [(package_folder, Origin.PACKAGE)]
         if user_folder is not None:
             self._folders.append((user_folder, Origin.USER))
@@ -107,8 +111,9 @@ class BundleCatalog:
         A bundle that is loaded keeps serving where its files have gone bad, and its entry says so. A changed one is
         loaded anew by the next `get`; whoever holds the old one keeps it.
         """
+        chosen = () if self._chosen is None else (_entry_of(self._chosen, Origin.USER),)
         listing = (entry for folder, origin in self._folders for entry in _entries_of(folder, origin))
-        found = list(_without_repeated_names(listing))
+        found = list(_without_repeated_names(chain(chosen, listing)))
         with self._lock:
             self._entries = tuple(self._kept(entry) for entry in found)
             listed = {entry.bundle.digest for entry in self._entries if entry.bundle is not None}
@@ -219,7 +224,10 @@ def _entry_of(path: Path, origin: Origin) -> CatalogEntry:
 
 
 def _without_repeated_names(entries: Iterator[CatalogEntry]) -> Iterator[CatalogEntry]:
-    """Refuses a bundle whose name an earlier one has: what ships comes first, so that nothing can stand in for it."""
+    """Refuses a bundle whose name an earlier one has.
+
+    What ships comes first, so that nothing can stand in for it, but for one that was chosen by its path.
+    """
     taken: set[str] = set()
     for entry in entries:
         if entry.refusal or entry.name not in taken:
