@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import sys
@@ -23,7 +24,6 @@ from deepmusic.errors import DeepmusicError
 PORTS = ((50051, "gRPC"), (8080, "HTTP"), (9000, "OSC"))
 """Where `deepmusic serve` listens by default."""
 
-NEEDED_PACKAGES = ("numpy", "soundfile", "soxr", "grpcio", "protobuf", "platformdirs", "python-osc", "rich", "tqdm")
 RUNTIME_PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 """Two wheels of the same module: the one that was installed later overwrites files of the other."""
 
@@ -114,7 +114,7 @@ def _versions() -> Iterator[Finding]:
         state=State.OK,
         found=f"{__version__} on Python {platform.python_version()}, {platform.platform()}",
     )
-    for package in NEEDED_PACKAGES:
+    for package in _needed_packages():
         version = _version(package)
         if version is None:
             mend = f"pip install {package}"
@@ -262,6 +262,13 @@ def _disk() -> Iterator[Finding]:
         yield Finding(topic="disk", state=State.NOTE, found=found, mend=mend)
     else:
         yield Finding(topic="disk", state=State.OK, found=found)
+
+
+def _needed_packages() -> list[str]:
+    """What deepmusic asks for, but for its extras and the runtime, which have lines of their own."""
+    asked = [entry for entry in importlib.metadata.requires("deepmusic") or [] if "extra ==" not in entry]
+    names = [re.split(r"[^\w.-]", entry, maxsplit=1)[0] for entry in asked]
+    return [name for name in names if name not in RUNTIME_PACKAGES]
 
 
 def _version(package: str) -> str | None:
