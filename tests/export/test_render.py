@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepmusic_export.cli import main
+from deepmusic_export.cli import render as render_command
 from deepmusic_export.render.corpus import CLIP_LEVEL_DBFS, CorpusPlan, render_corpus
 from deepmusic_export.render.patches import (
     HELD_OUT_PROGRAMS,
@@ -291,3 +293,12 @@ def test_edits_are_drawn_where_they_are_asked_for(soundfont: Path, tmp_path: Pat
     render_corpus(plan, tmp_path, n_processes=1)
     meta = json.loads((tmp_path / "group_00000.json").read_text())
     assert all(any(patch["edit"].values()) for patch in meta["patches"])
+
+
+def test_a_missing_soundfont_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(render_command, "DEFAULT_SOUNDFONT", tmp_path / "none.sf2")
+    assert main(["render", "-o", str(tmp_path / "out")]) == 1
+    assert "none.sf2; install it, or name one with --soundfont" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

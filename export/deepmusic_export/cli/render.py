@@ -24,7 +24,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="make pairs of the recordings in it, as transfer does; of the other options, --hours and --seed count",
     )
     parser.add_argument(
-        "--soundfont", type=existing_file, default=str(DEFAULT_SOUNDFONT), help="SF2 or SF3 file (default %(default)s)"
+        "--soundfont", type=existing_file, default=DEFAULT_SOUNDFONT, help="SF2 or SF3 file (default %(default)s)"
     )
     parser.add_argument(
         "--programs",
@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from deepmusic_export.render.corpus import CorpusPlan, render_corpus
 
+    if not args.soundfont.is_file():
+        raise FileNotFoundError(f"expected a SoundFont at {args.soundfont}; install it, or name one with --soundfont")
     plan = CorpusPlan(
         soundfont=args.soundfont,
         n_groups=1,
