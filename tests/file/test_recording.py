@@ -42,6 +42,7 @@ RECEIPT = Receipt(
         provider="CPUExecutionProvider",
         runtime="1.31",
         numpy="2.4",
+        scipy="1.17",
         threads=1,
         host="Linux",
     ),

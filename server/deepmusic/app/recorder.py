@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import scipy
 
 from deepmusic import __version__
 from deepmusic.app.processor import Processor
@@ -138,6 +139,7 @@ def circumstances(loaded: LoadedBundle) -> Circumstances:
         provider=loaded.transfer.provider,
         runtime=runtime_version(),
         numpy=np.__version__,
+        scipy=scipy.__version__,
         threads=loaded.transfer.intra_op_threads,
         host=host_note(),
     )

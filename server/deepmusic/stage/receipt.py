@@ -38,6 +38,8 @@ class Circumstances:
     """Version of ONNX Runtime."""
     numpy: str
     """Version of NumPy."""
+    scipy: str
+    """Version of SciPy, whose transforms play."""
     threads: int
     """Threads within one model step."""
     host: str
