@@ -132,7 +132,11 @@ def test_a_value_is_what_the_stream_was_last_asked_for(path: str, value: list[An
     assert node["VALUE"] == value
 
 
-@pytest.mark.parametrize("path", ["/x", "/deepmusic/x", "/deepmusic/session/x/mix", "/deepmusic/mix/x", "mix", "/*"])
+NO_METHODS = ["/x", "/deepmusic/x", "/deepmusic/session/x/mix", "/deepmusic/mix/x", "mix", "/*"]
+NO_PATHS = ["x/deepmusic/mix", "\ud800/deepmusic/mix"]
+
+
+@pytest.mark.parametrize("path", [*NO_METHODS, *NO_PATHS])
 def test_where_there_is_nothing_there_is_neither_a_node_nor_a_value(path: str):
     assert TREE.node(path) is None
     assert TREE.value(path) is None
@@ -370,6 +374,10 @@ async def test_bad_messages_end_at_most_their_own_websocket(site: Site):
     async with site.socket() as good, site.socket() as bad:
         await bad.send_bytes(b"\xff\xff")
         await bad.send_str("nonsense")
+        for path in NO_PATHS:
+            await bad.send_json({"COMMAND": "LISTEN", "DATA": path})
+        await good.send_json({"COMMAND": "LISTEN", "DATA": "/deepmusic/mix"})
+        assert await heard(good) == ("/deepmusic/mix", 1.0)
         await bad.send_bytes(b"/" + b"a" * 3 * oscquery.MAX_MESSAGE_BYTES)
         assert (await bad.receive()).type in (
             aiohttp.WSMsgType.CLOSE,

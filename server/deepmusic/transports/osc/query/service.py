@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -33,6 +34,8 @@ SUPPORTED = (
 
 KNOWN_ELSEWHERE = ("TAGS", "EXTENDED_TYPE", "CRITICAL", "HTML")
 """Attributes of the proposal that there are none of here."""
+
+_log = logging.getLogger(__name__)
 
 _EXTENSIONS = (*SUPPORTED[3:], "LISTEN", "PATH_CHANGED")
 
@@ -145,7 +148,10 @@ class OscQuery:
             if not self._clients:
                 self._has_clients.clear()
                 continue
-            await self.tell()
+            try:
+                await self.tell()
+            except Exception:
+                _log.exception("clients of OSCQuery could not be told")
             await asyncio.sleep(LOOK_S)
 
     async def tell(self) -> None:

@@ -81,7 +81,9 @@ class Tree:
 
     def value(self, path: str) -> Value | None:
         """The value of a method; ``None`` where there is none at that path."""
-        parts = path.split("/")[1:]
+        before, *parts = path.split("/")
+        if before:
+            return None
         if len(parts) == 2 and parts[0] == ROOT and parts[1] in PARAMETERS:
             return value_of(PARAMETERS[parts[1]], self.streams[0] if self.streams else NO_STREAM)
         if len(parts) == 4 and parts[:2] == [ROOT, SESSION] and parts[3] in PARAMETERS:
