@@ -194,6 +194,7 @@ def control(name: str, **value: object) -> transfer_service_pb2.StreamTransferRe
         (control("style", style="\0"), EventKind.STYLE_REFUSED),
         (control("style_weights", mix={"styles": []}), EventKind.STYLE_REFUSED),
         (control("style_weights", mix={"styles": [{"name": "a", "weight": float("nan")}]}), EventKind.STYLE_REFUSED),
+        (control("style_weights", mix={"styles": [{"name": "a", "weight": 1e308}] * 2}), EventKind.STYLE_REFUSED),
     ],
     ids=[
         "unknown",
@@ -205,6 +206,7 @@ def control(name: str, **value: object) -> transfer_service_pb2.StreamTransferRe
         "a name that does not print",
         "an empty mix",
         "a weight that is no number",
+        "weights whose sum is no number",
     ],
 )
 def test_a_control_that_makes_no_sense_is_ignored_with_a_reason(request_, kind: EventKind):
@@ -228,6 +230,7 @@ BASE = StreamConfig(audio_format=AudioFormat(sample_rate_hz=48000, n_channels=1)
         (lambda m: m.ClearField("style"), BadConfig, "config.style"),
         (lambda m: m.ClearField("live"), BadConfig, "config.pacing"),
         (lambda m: setattr(m.style.styles[0], "weight", -1.0), BadConfig, "config.style.weight"),
+        (lambda m: setattr(m.style.styles[0], "weight", 1e308), BadConfig, "config.style.weight"),
         (lambda m: setattr(m.style.styles[0], "name", "a\nb"), BadName, "config.style.name"),
         (lambda m: setattr(m, "bundle", "x" * 65), BadName, "config.bundle"),
         (lambda m: setattr(m, "seed", 2**63), BadConfig, "config.seed"),
@@ -239,6 +242,7 @@ BASE = StreamConfig(audio_format=AudioFormat(sample_rate_hz=48000, n_channels=1)
         "no style",
         "no pacing",
         "weight",
+        "too large a weight",
         "style name",
         "bundle name",
         "seed",

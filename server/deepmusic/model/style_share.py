@@ -14,6 +14,9 @@ MAX_NAME_CHARACTERS = 64
 MAX_STYLES = 16
 """Most styles in one blend."""
 
+LARGEST_WEIGHT = 1e9
+"""Largest weight of a style: beyond what anybody turns, and far below where a sum of weights is no number any more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StyleShare:
@@ -22,13 +25,14 @@ class StyleShare:
     name: str
     """Name of the style, 1 to 64 printable characters."""
     weight: float = 1.0
-    """At least 0, finite; shares are brought to a sum of one."""
+    """0 to ``LARGEST_WEIGHT``; shares are brought to a sum of one."""
 
     def __post_init__(self) -> None:
         check_name(self.name, field="style.name")
-        if not (math.isfinite(self.weight) and self.weight >= 0.0):
+        if not 0.0 <= self.weight <= LARGEST_WEIGHT:
             raise BadConfig(
-                f"expected a weight of at least 0 for style {self.name!r}, got {self.weight}", field="style.weight"
+                f"expected a weight of 0 to {LARGEST_WEIGHT:g} for style {self.name!r}, got {self.weight:g}",
+                field="style.weight",
             )
 
 
