@@ -195,6 +195,7 @@ def control(name: str, **value: object) -> transfer_service_pb2.StreamTransferRe
         (control("style_weights", mix={"styles": []}), EventKind.STYLE_REFUSED),
         (control("style_weights", mix={"styles": [{"name": "a", "weight": float("nan")}]}), EventKind.STYLE_REFUSED),
         (control("style_weights", mix={"styles": [{"name": "a", "weight": 1e308}] * 2}), EventKind.STYLE_REFUSED),
+        (control("style_weights", mix={"styles": [{"name": "a", "weight": 1.0}] * 17}), EventKind.STYLE_REFUSED),
     ],
     ids=[
         "unknown",
@@ -207,6 +208,7 @@ def control(name: str, **value: object) -> transfer_service_pb2.StreamTransferRe
         "an empty mix",
         "a weight that is no number",
         "weights whose sum is no number",
+        "more styles than a mix has",
     ],
 )
 def test_a_control_that_makes_no_sense_is_ignored_with_a_reason(request_, kind: EventKind):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepmusic.audio import AudioFormat
 from deepmusic.errors import BadConfig, BadParameter, RequestError
-from deepmusic.model.style_share import MAX_NAME_CHARACTERS, StyleShare, shortened
+from deepmusic.model.style_share import MAX_NAME_CHARACTERS, MAX_STYLES, StyleShare, shortened
 from deepmusic.session.config import Setting
 from deepmusic.session.events import Control, Finish, Flush
 from deepmusic.session.parameters import PARAMETERS, ParameterKind
@@ -214,6 +214,8 @@ def _read_control(change: parameters_pb2.ControlChange) -> Control | StyleContro
 
 
 def _read_mix(mix: style_pb2.StyleMix) -> tuple[StyleShare, ...]:
+    if len(mix.styles) > MAX_STYLES:
+        raise BadConfig(f"expected at most {MAX_STYLES} styles in a mix, got {len(mix.styles)}", field="style")
     shares = tuple(StyleShare(name=share.name, weight=share.weight) for share in mix.styles)
     if not any(share.weight > 0.0 for share in shares):
         raise BadConfig("expected at least one style with a weight above 0, got none", field="style.weight")
