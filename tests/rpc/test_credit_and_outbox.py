@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 
 from deepmusic.errors import AudioTooFast
 from deepmusic.session.events import AudioFlag
+from deepmusic.transports.rpc.client import TransferCall
 from deepmusic.transports.rpc.credit import REFILL, LiveCredit
 from deepmusic.transports.rpc.outbox import MAX_EVENTS, Outbox
-from deepmusic.transports.wire.messages import EventKind, StreamEvent, StyledMessage
+from deepmusic.transports.rpc.ports import SessionFacts
+from deepmusic.transports.rpc.terms import StreamLimits, StreamTerms
+from deepmusic.transports.wire.messages import EventKind, StreamEvent, StreamResponse, StyledMessage
+from deepmusic.transports.wire.responses import write_response
+from deepmusic.v1 import transfer_service_pb2
+from tests.rpc.serving import config
 
 EVENT = StreamEvent(kind=EventKind.GAP_FILLED, message="a gap")
 
@@ -102,3 +112,55 @@ async def test_events_are_bounded_too():
     while (await outbox.get())[0] is not None:
         n_events += 1
     assert n_events == MAX_EVENTS
+
+
+class DroppingServer:
+    """A call whose answers were not read in time: of every ten blocks that are sent only the last is answered."""
+
+    def __init__(self, ready: StreamResponse) -> None:
+        self._answers = asyncio.Queue[StreamResponse]()
+        self._answers.put_nowait(ready)
+        self._n_blocks = 0
+
+    def add_done_callback(self, callback: Callable[[object], None]) -> None:
+        pass
+
+    def done(self) -> bool:
+        return False
+
+    def cancel(self) -> None:
+        pass
+
+    async def write(self, message: transfer_service_pb2.StreamTransferRequest) -> None:
+        if message.WhichOneof("message") != "audio":
+            return
+        self._n_blocks += 1
+        if self._n_blocks % 10 == 0:
+            audio, flags = message.audio, AudioFlag.DISCONTINUITY
+            self._answers.put_nowait(
+                StyledMessage(pcm=audio.pcm, first_sample=audio.first_sample, sequence=audio.sequence, flags=flags)
+            )
+
+    async def read(self) -> transfer_service_pb2.StreamTransferResponse:
+        return write_response(await self._answers.get())
+
+
+async def test_answers_that_were_dropped_cost_a_client_none_of_its_credit():
+    live = config(deadline_samples=1024)
+    facts = SessionFacts(
+        bundle="live",
+        bundle_digest="d" * 64,
+        latency_samples=1855,
+        step_samples=1024,
+        provider="CPUExecutionProvider",
+        precision="int8",
+        requested_device="cpu",
+    )
+    ready = StreamTerms(live, "guitar", StreamLimits()).ready(facts)
+    n_samples = ready.credit_samples // 20
+    async with asyncio.timeout(20), TransferCall(DroppingServer(ready), live, "a server") as call:
+        answers = aiter(call)
+        for _ in range(10):
+            for _ in range(10):
+                await call.send(np.zeros((2, n_samples), np.float32))
+            await anext(answers)

@@ -342,7 +342,9 @@ class TransferCall:
     def _styled(self, message: StyledMessage) -> StyledAudio:
         block = self._codec.decode(message.pcm, max_samples=len(message.pcm))
         if AudioFlag.TAIL not in message.flags:
-            self._unanswered_samples -= block.shape[1]
+            # Whatever was sent before this block is answered too, or its answer was dropped and will not come.
+            behind = self._position - message.first_sample
+            self._unanswered_samples = min(self._unanswered_samples, behind) - block.shape[1]
             self._has_room.set()
         return StyledAudio(
             block=block,
