@@ -198,14 +198,8 @@ class RemoteStream:
 
     def close(self) -> None:
         """[any but loop] Ends the call and the connection."""
-
-        async def end() -> None:
-            if self._running is not None:
-                self._running.cancel()
-                await asyncio.gather(self._running, return_exceptions=True)
-            await self._client.close()
-
-        self._wait_for(end())
+        self._wait_for(self._end_calls())
+        self._wait_for(self._client.close())
         self._stop_loop()
 
     def _wait_for(self, work: Coroutine[Any, Any, _T]) -> _T:
@@ -249,11 +243,15 @@ class RemoteStream:
 
     async def _begin(self) -> None:
         """Opens a call, and keeps one open from now on."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+        await self._end_calls()
         call = await self._open_call()
         self._running = self._loop.create_task(self._keep(call))
+
+    async def _end_calls(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
     async def _open_call(self) -> TransferCall:
         assert self._opened_for is not None
