@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 
 import pytest
 
+from deepmusic.model.style_share import StyleShare
+from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.events import Control
 from deepmusic.stage.performer import Performer
 from deepmusic.stage.set_list import MidiMap, parse_set
@@ -104,6 +107,18 @@ async def test_a_style_that_is_not_there_is_in_the_log(caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING):
         assert await stage.hear(ON) == [0.5]
     assert "not played in full" in caplog.text
+
+
+class FoulStream(FakeStream):
+    def style(self, styles: Sequence[StyleShare]) -> StyleVector:
+        raise OSError("the disk has gone")
+
+
+async def test_a_cue_that_fails_as_nobody_foresaw_is_not_the_last_one(caplog: pytest.LogCaptureFixture):
+    stage = Stage('[[cue]]\nname = "a"\nstyle = "brass"\n[[cue]]\nname = "b"\nparameters = { mix = 0.5 }')
+    stage.stream = FoulStream()
+    assert await stage.hear(ON, OFF, ON) == [0.5]
+    assert "a cue failed" in caplog.text
 
 
 def test_a_foot_that_trembles_fills_nothing_up(caplog: pytest.LogCaptureFixture):

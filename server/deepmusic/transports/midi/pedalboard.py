@@ -72,11 +72,13 @@ class Pedalboard:
         """Plays cues, one after another, until it is cancelled."""
         while True:
             playing = await self._waiting.get()
-            await asyncio.to_thread(playing.look_up)
             try:
+                await asyncio.to_thread(playing.look_up)
                 playing.hand_in()
             except DeepmusicError as error:
                 _log.warning("a cue was not played in full: %s", error.message)
+            except Exception:
+                _log.exception("a cue failed; the next one is played all the same")
 
     def _is_heard(self, channel: int) -> bool:
         return self._switches.channel is None or channel == self._switches.channel
