@@ -32,6 +32,7 @@
     ├── CapacityError         the machine is full or going  RESOURCE_EXHAUSTED  CAPACITY_ERROR
     │   ├── NoCapacity        every slot is busy            RESOURCE_EXHAUSTED  NO_CAPACITY
     │   ├── StorageFull       the disk is full              RESOURCE_EXHAUSTED  STORAGE_FULL
+    │   ├── StorageDenied     a folder is closed to us      FAILED_PRECONDITION STORAGE_DENIED
     │   ├── ShuttingDown      no new work is taken          UNAVAILABLE         SHUTTING_DOWN
     │   ├── PortInUse         the address is taken          UNAVAILABLE         PORT_IN_USE
     │   ├── DeviceUnavailable no sound from the sound card  UNAVAILABLE         DEVICE_UNAVAILABLE
@@ -282,6 +283,13 @@ class StorageFull(CapacityError):
     """The disk is full; nothing half-written was left."""
 
     reason = "STORAGE_FULL"
+
+
+class StorageDenied(CapacityError):
+    """A folder may not be read or written to; its owner has to mend that."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "STORAGE_DENIED"
 
 
 class ShuttingDown(CapacityError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepmusic.errors import BadName, StorageFull, StyleExists, StyleNotFound
+from deepmusic.errors import BadName, StorageDenied, StorageFull, StyleExists, StyleNotFound
 from deepmusic.model.runtime import StyleEncoder
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.styles import library as library_module
@@ -136,6 +137,29 @@ def test_a_full_disk_leaves_nothing_behind(
         with pytest.raises(StorageFull):
             library.add_vector(StyleVector(values=np.ones(8, np.float32), bundle_digest="0" * 64, name="brass"))
         assert list(library.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_folder_that_may_not_be_written_to_is_the_operators_to_mend(
+    number: int, library: StyleLibrary, encoder: StyleEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add("brass", a_source(), encoder)
+
+    def denied(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    monkeypatch.setattr(Path, "rename", denied)
+    with pytest.raises(StorageDenied, match="mend its permissions"):
+        library.add("strings", a_source(), encoder)
+    with pytest.raises(StorageDenied, match="mend its permissions"):
+        library.remove("brass")
+
+
+def test_a_file_in_the_place_of_the_folder_is_no_full_disk(tmp_path: Path, encoder: StyleEncoder) -> None:
+    (tmp_path / "styles").write_text("hello")
+    with pytest.raises(StorageDenied, match="expected a folder"):
+        StyleLibrary(tmp_path / "styles").add("brass", a_source(), encoder)
 
 
 def test_what_a_crash_left_is_ignored_and_swept_away_later(library: StyleLibrary, encoder: StyleEncoder) -> None:

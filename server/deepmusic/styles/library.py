@@ -15,6 +15,7 @@ A style appears by the rename of a complete, synced folder, and disappears by a 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import re
 import secrets
@@ -28,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from deepmusic.errors import BadName, BundleInvalid, RequestError, StorageFull, StyleExists, StyleNotFound
+from deepmusic.errors import BadName, BundleInvalid, StorageDenied, StorageFull, StyleExists, StyleNotFound
 from deepmusic.model.arrays import read_npy
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.styles.excerpt_file import (
@@ -46,6 +47,7 @@ from deepmusic.styles.source import StyleSource
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,62}[A-Za-z0-9_-])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _WINDOWS_DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+_DENIED = frozenset((errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR))
 _STALE_S = 3600.0
 """Age at which an unfinished folder belongs to nobody any more, seconds."""
 
@@ -134,6 +136,7 @@ class StyleLibrary:
             StyleExists: there is one already.
             StyleSilent: there is nothing to learn.
             StorageFull: it does not fit on the disk; nothing is kept.
+            StorageDenied: the folder may not be written to.
         """
         if self.has(name):
             raise StyleExists(f"a style is named {name!r} already; remove it or choose another name", resource=name)
@@ -149,6 +152,7 @@ class StyleLibrary:
             BadName: no style can have this name.
             StyleExists: there is one already.
             StorageFull: it does not fit on the disk; nothing is kept.
+            StorageDenied: the folder may not be written to.
         """
         if self.has(vector.name):
             raise StyleExists(f"a style is named {vector.name!r} already; remove it first", resource=vector.name)
@@ -185,6 +189,7 @@ class StyleLibrary:
         Raises:
             BadName: no style can have this name.
             StyleNotFound: there is none.
+            StorageDenied: the folder may not be written to.
         """
         folder = self.folder / check_style_name(name)
         grave = self.folder / f".old-{secrets.token_hex(4)}"
@@ -192,6 +197,8 @@ class StyleLibrary:
             folder.rename(grave)
         except FileNotFoundError:
             raise StyleNotFound(f"no style is named {name!r}", resource=name) from None
+        except OSError as error:
+            raise self._denied() from error
         shutil.rmtree(grave, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
@@ -227,12 +234,15 @@ class StyleLibrary:
     def _storing(self) -> Generator[None]:
         try:
             yield
-        except PermissionError as error:
-            raise RequestError(
-                f"the styles' folder {self.folder} may not be written to; mend its permissions"
-            ) from error
         except OSError as error:
+            if error.errno in _DENIED:
+                raise self._denied() from error
             raise StorageFull(f"the style does not fit into {self.folder}; free some disk space") from error
+
+    def _denied(self) -> StorageDenied:
+        return StorageDenied(
+            f"expected a folder of styles that may be written to, {self.folder} is none; mend its permissions"
+        )
 
     def _sweep(self) -> None:
         """Remove what a crash left behind, once it is too old to be another process' work."""
