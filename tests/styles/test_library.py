@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -160,6 +162,28 @@ def test_a_file_in_the_place_of_the_folder_is_no_full_disk(tmp_path: Path, encod
     (tmp_path / "styles").write_text("hello")
     with pytest.raises(StorageDenied, match="expected a folder"):
         StyleLibrary(tmp_path / "styles").add("brass", a_source(), encoder)
+
+
+class ClosedFolder(type(Path())):  # type: ignore[misc]  # what the system gives, which root cannot be refused
+    """A folder that may not be looked into."""
+
+    def _refused(self, *_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    is_dir = exists = iterdir = glob = _refused
+
+
+def test_a_folder_that_may_not_be_read_is_said_and_ends_nothing(tmp_path: Path, encoder: StyleEncoder) -> None:
+    library = StyleLibrary(ClosedFolder(tmp_path))
+    attempts: list[Callable[[], object]] = [
+        library.entries,
+        lambda: library.entry("brass"),
+        lambda: library.has("brass"),
+        lambda: library.vector("brass", encoder),
+    ]
+    for attempt in attempts:
+        with pytest.raises(StorageDenied, match="mend its permissions"):
+            attempt()
 
 
 def test_what_a_crash_left_is_ignored_and_swept_away_later(library: StyleLibrary, encoder: StyleEncoder) -> None:

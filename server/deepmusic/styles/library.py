@@ -100,7 +100,11 @@ class StyleLibrary:
         self._sweep()
 
     def entries(self) -> tuple[StyleEntry, ...]:
-        """Every style, by name. A folder that is damaged or not ours is left out."""
+        """Every style, by name. A folder that is damaged or not ours is left out.
+
+        Raises:
+            StorageDenied: the folder may not be read.
+        """
         found: list[StyleEntry] = []
         for name in sorted(path.name for path in self._folders()):
             with contextlib.suppress(StyleNotFound, BadName):
@@ -113,9 +117,12 @@ class StyleLibrary:
         Raises:
             BadName: no style can have this name.
             StyleNotFound: there is none, or its folder is damaged.
+            StorageDenied: the folder may not be read.
         """
         folder = self.folder / check_style_name(name)
-        if not folder.is_dir():
+        with self._looking():
+            is_there = folder.is_dir()
+        if not is_there:
             names = ", ".join(path.name for path in sorted(self._folders())[:8]) or "none"
             raise StyleNotFound(f"no style is named {name!r}; there are: {names}", resource=name)
         vectors = (folder / "vectors").glob("*.npy")
@@ -165,7 +172,9 @@ class StyleLibrary:
         Raises:
             BadName: no style can have this name.
         """
-        return (self.folder / check_style_name(name)).exists()
+        folder = self.folder / check_style_name(name)
+        with self._looking():
+            return folder.exists()
 
     def vector(self, name: str, encoder: Encoder) -> StyleVector:
         """The style in the bundle's space, learned again from the kept excerpt where that has not happened yet.
@@ -173,6 +182,7 @@ class StyleLibrary:
         Raises:
             BadName: no style can have this name.
             StyleNotFound: there is none, or it is damaged.
+            StorageDenied: the folder may not be read.
         """
         folder = self.folder / self.entry(name).name
         kept = _read_vector(folder, encoder)
@@ -202,9 +212,17 @@ class StyleLibrary:
         shutil.rmtree(grave, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
-        if not self.folder.is_dir():
-            return []
-        return [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        with self._looking():
+            if not self.folder.is_dir():
+                return []
+            return [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+    @contextlib.contextmanager
+    def _looking(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageDenied(f"the styles' folder {self.folder} may not be read; mend its permissions") from error
 
     @contextlib.contextmanager
     def _drafting(self, vector: StyleVector) -> Generator[Path]:
@@ -246,9 +264,10 @@ class StyleLibrary:
 
     def _sweep(self) -> None:
         """Remove what a crash left behind, once it is too old to be another process' work."""
-        if not self.folder.is_dir():
-            return
-        for path in self.folder.glob(".*-*"):
+        left: tuple[Path, ...] = ()
+        with contextlib.suppress(OSError):  # whoever wants a style is told
+            left = tuple(self.folder.glob(".*-*")) if self.folder.is_dir() else ()
+        for path in left:
             with contextlib.suppress(OSError):
                 if path.name.startswith((".new-", ".old-")) and self._wall_clock() - path.stat().st_mtime > _STALE_S:
                     shutil.rmtree(path, ignore_errors=True)
