@@ -14,10 +14,11 @@ from deepmusic.session.events import ChangeStyle, Control
 from deepmusic.stage.performer import Performer
 from deepmusic.stage.set_list import parse_set
 from deepmusic.transports.osc.endpoint import OscServer
+from deepmusic.transports.osc.errands import MAX_ERRANDS
 from deepmusic.transports.osc.time_tag import tag_of
 from deepmusic.transports.rpc.client import RpcClient
 from tests.osc.conftest import Stage
-from tests.osc.rig import Desk, Rig
+from tests.osc.rig import PATIENCE_S, Desk, Rig
 from tests.osc.test_datagram import bundle
 from tests.osc.test_streams import BLOCK_SAMPLES, RATE_HZ, rendered, style
 from tests.rpc.serving import config, listen, noise
@@ -129,6 +130,21 @@ async def test_a_rig_steps_through_the_set():
     assert await desk.ask("/deepmusic/cue", "prev") == [("/done", "/deepmusic/cue", 1)]
     assert await desk.ask("/deepmusic/cue", "go", 2.0) == [("/done", "/deepmusic/cue", 2)]
     assert await desk.ask("/deepmusic/cue", "go", "verse") == [("/done", "/deepmusic/cue", 1)]
+
+
+async def test_a_cue_that_finds_no_room_leaves_the_set_where_it_is():
+    desk = Desk("one", cues=SET)
+    for number in range(MAX_ERRANDS):
+        assert desk.say("/sync", number) == []
+    (answer,) = desk.say("/deepmusic/cue", "next")
+    assert answer[:2] == ("/fail", "/deepmusic/cue")
+    running = asyncio.create_task(desk.bridge.run())
+    async with asyncio.timeout(PATIENCE_S):
+        while ("/synced", MAX_ERRANDS - 1) not in desk._heard(0):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert await desk.ask("/deepmusic/cue", "next") == [("/done", "/deepmusic/cue", 1)]
 
 
 async def test_a_cue_under_a_time_tag_acts_then():

@@ -36,6 +36,16 @@ class Errands:
         self._waiting: dict[Hashable, _Waiting] = {}  # in order; bounded by MAX_ERRANDS
         self._filled = asyncio.Event()
 
+    def check_room(self) -> None:
+        """For a command that changes something before it is queued.
+
+        Raises:
+            NoCapacity: Too many wait.
+        """
+        if len(self._waiting) >= MAX_ERRANDS:
+            self._counters.add(Count.BUSY)
+            raise NoCapacity(f"expected at most {MAX_ERRANDS} commands to wait, got more; wait for /done")
+
     def put(self, command: str, path: ReturnPath, errand: Errand, *, instead_of: Hashable = None) -> None:
         """Queues an errand.
 
@@ -50,9 +60,8 @@ class Errands:
             NoCapacity: Too many wait.
         """
         name = instead_of if instead_of is not None else object()
-        if name not in self._waiting and len(self._waiting) >= MAX_ERRANDS:
-            self._counters.add(Count.BUSY)
-            raise NoCapacity(f"expected at most {MAX_ERRANDS} commands to wait, got more; wait for /done")
+        if name not in self._waiting:
+            self.check_room()
         self._waiting[name] = _Waiting(command=command, path=path, errand=errand)
         self._filled.set()
 

@@ -82,6 +82,7 @@ class Stage:
             BadParameter: There is no such cue.
             NoCapacity: Too many commands wait.
         """
+        self._errands.check_room()  # first: a cue that is refused must not move the set
         now_s = self._clock()
         cue = self._cue(arguments)
         number = self._performer.cues.number
