@@ -125,7 +125,7 @@ async def test_a_rig_steps_through_the_set():
     assert isinstance(brass, ChangeStyle)
     assert (brass.vector.name, brass.at_sample, brass.fade_samples) == ("brass", 1002 * 48000, 4800)
     assert await desk.ask("/deepmusic/cue", "next") == [("/done", "/deepmusic/cue", 2)]
-    assert desk.controls[-1] == ("one", Control(name="strength", value=0.0))
+    assert desk.controls[-1] == ("one", Control(name="strength", value=0.0, at_sample=round(1000.005 * 48000)))
     assert (await desk.ask("/deepmusic/cue", "next"))[0][:2] == ("/fail", "/deepmusic/cue")
     assert await desk.ask("/deepmusic/cue", "prev") == [("/done", "/deepmusic/cue", 1)]
     assert await desk.ask("/deepmusic/cue", "go", 2.0) == [("/done", "/deepmusic/cue", 2)]
@@ -147,18 +147,21 @@ async def test_a_cue_that_finds_no_room_leaves_the_set_where_it_is():
     assert await desk.ask("/deepmusic/cue", "next") == [("/done", "/deepmusic/cue", 1)]
 
 
-async def test_a_cue_under_a_time_tag_acts_then():
+@pytest.mark.parametrize(("cue", "n_changes"), [("verse", 2), ("out", 1)])
+async def test_a_cue_under_a_time_tag_acts_then(cue: str, n_changes: int):
     desk = Desk("one", cues=SET)
-    desk.throw(bundle(build_msg("/deepmusic/cue", ["next"]).dgram, time_tag=tag_of(desk.wall_clock.now_s + 2.0)))
+    message = build_msg("/deepmusic/cue", ["go", cue]).dgram
+    desk.throw(bundle(message, time_tag=tag_of(desk.wall_clock.now_s + 2.0)))
     await desk.ask("/status")
-    assert at_samples(desk) == [1002 * 48000] * 2  # exactly on a bar: that one, without any time ahead of it
+    # exactly on a bar: that one, without any time ahead of it; and one that waits for nothing waits for its time
+    assert at_samples(desk) == [1002 * 48000] * n_changes
 
 
 async def test_a_cue_whose_style_is_not_there_says_so_and_does_the_rest():
     desk = Desk("one", cues=parse_set('[[cue]]\nname = "a"\nstyle = "kazoo"\nparameters = { mix = 0.5 }'))
     (answer,) = await desk.ask("/deepmusic/cue", "next")
     assert answer[:2] == ("/fail", "/deepmusic/cue")
-    assert [event for _, event in desk.controls] == [Control(name="mix", value=0.5)]
+    assert desk.controls == [("one", Control(name="mix", value=0.5, at_sample=round(1000.005 * 48000)))]
 
 
 async def test_a_subscriber_hears_of_the_beat_and_the_set_and_then_of_what_changes():

@@ -32,10 +32,10 @@ class Streams:
         return self.streams
 
 
-def played(cue: Cue, *streams: FakeStream, at_s: float = 100.5) -> int:
+def played(cue: Cue, *streams: FakeStream, at_s: float = 100.5, handed_in_s: float = 100.5) -> int:
     play = Performer(Streams(*streams), SET, 100.0).begin(cue, at_s)
     play.look_up()
-    return play.hand_in()
+    return play.hand_in(handed_in_s)
 
 
 def test_a_set_begins_before_its_first_cue_and_is_walked_in_both_directions():
@@ -75,10 +75,23 @@ def test_everything_of_a_cue_acts_on_one_sample_of_each_stream():
         assert (style.vector.name, style.at_sample, style.fade_samples) == ("brass", sample, ramp)
 
 
-def test_a_cue_that_waits_for_nothing_acts_at_once_with_the_ramps_of_the_parameters():
+NOW = Cue(name="now", settings=(Setting(name="mix", value=0.5), Setting(name="strength", value=1.0)))
+
+
+@pytest.mark.parametrize(("handed_in_s", "sample"), [(100.4, 24000), (100.52, 24960)])
+def test_a_cue_that_waits_for_nothing_acts_on_one_sample_that_is_still_to_come(handed_in_s: float, sample: int):
     stream = FakeStream()
-    played(Cue(name="now", settings=(Setting(name="mix", value=0.5),)), stream)
-    assert stream.offered == [Control(name="mix", value=0.5)]
+    played(NOW, stream, handed_in_s=handed_in_s)
+    assert stream.offered == [
+        Control(name="mix", value=0.5, at_sample=sample),
+        Control(name="strength", value=1.0, at_sample=sample),
+    ]
+
+
+def test_a_cue_that_waits_for_nothing_acts_at_once_where_a_sample_cannot_be_told():
+    stream = FakeStream(is_live=False)
+    played(NOW, stream)
+    assert stream.offered == [Control(name="mix", value=0.5), Control(name="strength", value=1.0)]
 
 
 def test_each_bundle_gets_the_style_in_its_own_space():
@@ -98,7 +111,7 @@ def test_a_style_that_is_not_there_costs_the_cue_its_style_alone():
     cue = Cue(name="x", styles=(StyleShare(name="nobody"),), settings=(Setting(name="mix", value=0.5),))
     with pytest.raises(StyleNotFound):
         played(cue, stream)
-    assert stream.offered == [Control(name="mix", value=0.5)]
+    assert stream.offered == [Control(name="mix", value=0.5, at_sample=24000)]
 
 
 def test_a_stream_without_room_is_said_and_the_others_are_played():

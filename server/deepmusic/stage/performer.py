@@ -4,7 +4,7 @@
 
     begin(cue)     now: where the set is, and the sample of each stream
     look_up()      on a thread: the styles, which lie in files
-    hand_in()      back on the loop: every change, for the same sample
+    hand_in()      back on the loop: every change, for the same sample, which is still to come
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from deepmusic.session.events import ChangeStyle, Control
 from deepmusic.stage.cue_list import CueList
 from deepmusic.stage.metronome import Metronome, Stream
 from deepmusic.stage.set_list import Cue, SetList
-from deepmusic.stage.tempo import Tempo
+from deepmusic.stage.tempo import Quantise, Tempo
 
 
 class Facts(Protocol):
@@ -86,6 +86,8 @@ class Performer:
         return CuePlay(cue, places)
 
     def _place(self, stream: PlayedStream, cue: Cue, at_s: float) -> int | None:
+        if cue.quantise is Quantise.OFF:
+            return stream.position_at(at_s)
         return self.metronome.boundary(stream, cue.quantise, at_s)
 
 
@@ -113,14 +115,19 @@ class CuePlay:
                 except DeepmusicError as error:  # what else the cue does is done all the same
                     self._failure = error
 
-    def hand_in(self) -> int:
+    def hand_in(self, at_s: float) -> int:
         """[loop] Hands the changes to the streams; gives the number of streams.
+
+        Args:
+            at_s: ``LEAD_S`` from now: a cue that waits for no beat, and whose moment passed while its styles were
+                looked up, acts at this time.
 
         Raises:
             DeepmusicError: A style was not to be had, or a stream has no room; everything else was handed in.
         """
         n_refused = 0
-        for stream, at_sample in self._places:
+        for stream, place in self._places:
+            at_sample = self._still_to_come(stream, place, at_s)
             taken = [stream.offer(event) for event in self._events(stream, at_sample)]
             n_refused += not all(taken)
         if self._failure is not None:
@@ -128,6 +135,10 @@ class CuePlay:
         if n_refused:
             raise NoCapacity(f"{n_refused} of {len(self._places)} streams have no room for more changes; send fewer")
         return len(self._places)
+
+    def _still_to_come(self, stream: PlayedStream, place: int | None, at_s: float) -> int | None:
+        soon = stream.position_at(at_s) if self._cue.quantise is Quantise.OFF else None
+        return place if soon is None else max(soon, place or 0)
 
     def _events(self, stream: PlayedStream, at_sample: int | None) -> list[Control | ChangeStyle]:
         rate_hz = stream.audio_format.sample_rate_hz

@@ -74,7 +74,7 @@ class Pedalboard:
             playing = await self._waiting.get()
             try:
                 await asyncio.to_thread(playing.look_up)
-                playing.hand_in()
+                playing.hand_in(self._clock() + LEAD_S)
             except DeepmusicError as error:
                 _log.warning("a cue was not played in full: %s", error.message)
             except Exception:

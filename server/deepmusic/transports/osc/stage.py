@@ -90,7 +90,7 @@ class Stage:
 
         async def errand() -> None:
             await asyncio.to_thread(playing.look_up)
-            playing.hand_in()
+            playing.hand_in(self._clock() + LEAD_S)
             path.send(done(Question.CUE.value, number))
 
         self._errands.put(Question.CUE.value, path, errand)
