@@ -14,7 +14,7 @@ from deepmusic.app.live import LiveRig, cushion_samples
 from deepmusic.app.live_stream import LocalStream, StreamWish
 from deepmusic.app.rig_profile import LONGEST_CUSHION_S
 from deepmusic.audio import AudioFormat
-from deepmusic.errors import BadConfig, RequestError, StyleNotFound
+from deepmusic.errors import BadConfig, DeviceUnavailable, RequestError, StyleNotFound
 from deepmusic.model.bundle import Bundle
 from deepmusic.model.catalog import DEFAULT_BUNDLE
 from deepmusic.session.config import Setting
@@ -115,6 +115,22 @@ def test_the_same_format_again_goes_on_with_the_session_and_another_begins_a_new
     assert stream.open(AudioFormat(sample_rate_hz=96000, n_channels=1), BLOCK) > latency
     assert stream._session is not first
     assert stream.audio_format.sample_rate_hz == 96000
+
+
+def test_while_no_session_can_be_had_controls_are_not_taken_and_nothing_else_fails(stream: LocalStream):
+    stream.open(STEREO, BLOCK)
+    facts = stream.facts
+    stream.styles.delete(stream._style)
+    with pytest.raises(StyleNotFound):  # the device came back otherwise, and the style has gone meanwhile
+        stream.open(AudioFormat(sample_rate_hz=96000, n_channels=1), BLOCK)
+    assert stream.running() == ()
+    assert stream.offer(Control(name="mix", value=0.25)) is False
+    assert stream.position_at(0.0) is None
+    assert stream.facts is facts
+    with pytest.raises(DeviceUnavailable):
+        stream.style([StyleShare(name="brass")])
+    with pytest.raises(StyleNotFound):
+        stream.open(STEREO, BLOCK)
 
 
 @pytest.mark.parametrize(

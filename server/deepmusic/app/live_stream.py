@@ -10,6 +10,7 @@ from typing import Protocol
 from deepmusic.app.sessions import OpenSession, Sessions
 from deepmusic.app.shelves import Styles
 from deepmusic.audio import AudioFormat
+from deepmusic.errors import DeviceUnavailable
 from deepmusic.model.catalog import BundleCatalog, user_bundle_folder
 from deepmusic.model.chosen_bundle import is_path, open_bundle
 from deepmusic.model.providers import Device
@@ -131,6 +132,7 @@ class LocalStream:
             self._catalog, self._scheduler, self.styles, default_bundle=bundle, max_sessions=2
         )  # two: the old one's thread may still be ending when the next one begins
         self._session: OpenSession | None = None
+        self._facts: SessionFacts | None = None
         self._opened_for: tuple[AudioFormat, int] | None = None
         self._stats_before = SessionStats()
         self._asked = AskedValues(wish.settings, wish.style)
@@ -154,12 +156,14 @@ class LocalStream:
     @property
     def audio_format(self) -> AudioFormat:
         """[any] Rate and channels of the device."""
-        return self._running.audio_format
+        assert self._opened_for is not None, "the stream is not open"
+        return self._opened_for[0]
 
     @property
     def facts(self) -> SessionFacts:
         """[any] What is fixed as long as the device stays the same."""
-        return self._running.facts
+        assert self._facts is not None, "the stream is not open"
+        return self._facts
 
     @property
     def stats(self) -> SessionStats:
@@ -201,7 +205,7 @@ class LocalStream:
         session = self._sessions.open(config, max_block_samples=MAX_BLOCK_SAMPLES, emit=self._emit)
         if self._vector is not None:
             session.post(ChangeStyle(vector=self._vector))
-        self._session, self._opened_for = session, wanted
+        self._session, self._facts, self._opened_for = session, session.facts, wanted
         return session.facts.latency_samples
 
     def post(self, block: AudioIn) -> None:
@@ -213,12 +217,14 @@ class LocalStream:
         self._session.post(block)
 
     def position_at(self, at_s: float) -> int | None:
-        """[any] The sample that comes in at a monotonic time."""
-        return self._running.position_at(at_s)
+        """[any] The sample that comes in at a monotonic time; ``None`` where that cannot be told."""
+        session = self._session
+        return None if session is None else session.position_at(at_s)
 
     def offer(self, event: Control | ChangeStyle) -> bool:
         """[loop] Hands in a control; whether it was taken."""
-        is_taken = self._running.offer(event)
+        session = self._session
+        is_taken = session is not None and session.offer(event)
         if is_taken:
             self._asked.note(event)
             if isinstance(event, ChangeStyle):
@@ -226,20 +232,21 @@ class LocalStream:
         return is_taken
 
     def style(self, styles: Sequence[StyleShare]) -> StyleVector:
-        """[any] Looks styles up and blends them."""
-        return self._running.style(styles)
+        """[any] Looks styles up and blends them.
+
+        Raises:
+            DeviceUnavailable: There is no session just now.
+        """
+        session = self._session
+        if session is None:
+            raise DeviceUnavailable("expected the sound card to play, it does not; try again when it is back")
+        return session.style(styles)
 
     def close(self) -> None:
         """[any] Ends the session and all that was started for it."""
         self._end_session()
         self._sessions.close(CLOSE_TIMEOUT_S)
         self._scheduler.stop()
-
-    @property
-    def _running(self) -> OpenSession:
-        session = self._session
-        assert session is not None, "the stream is not open"
-        return session
 
     def _end_session(self) -> None:
         session, self._session = self._session, None
