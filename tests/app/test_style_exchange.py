@@ -98,6 +98,14 @@ async def test_a_temporary_style_stays_one(here: RpcClient, there: RpcClient):
     assert await there.styles() == ()
 
 
+async def test_a_kept_style_can_be_removed_whatever_its_name(here: RpcClient):
+    await here.create_style("temporary-brass", noise(48000, 1), 48000)
+    await here.delete_style("temporary-brass")
+    assert await here.styles() == ()
+    with pytest.raises(StyleNotFound, match="may have gone"):
+        await here.delete_style("temporary-brass")
+
+
 async def test_a_long_name_still_fits_with_its_digest(here: RpcClient):
     name = "x" * 64
     await here.create_style(name, noise(48000, 1), 48000)

@@ -152,7 +152,7 @@ class Styles:
         with self._lock:
             if self._temporary.pop(name, None) is not None:
                 return
-        if name.startswith(TEMPORARY_PREFIX):
+        if name.startswith(TEMPORARY_PREFIX) and not self._library.has(name):
             raise StyleNotFound(f"no temporary style is named {name!r}; it may have gone already", resource=name)
         self._library.remove(name)
 
