@@ -397,6 +397,13 @@ async def test_only_so_many_streams_and_none_where_no_audio_is_served(studio: St
     assert (address, "no audio is served" in text) == ("/fail", True)
 
 
+async def test_streams_that_are_opened_all_at_once_are_no_more(studio: Studio):
+    for n in range(MAX_STREAMS + 3):
+        studio.say("/deepmusic/audio/open", f"s{n}", "brass", RATE_HZ, 2, "F32LE")
+    await studio.ask("/version")
+    assert len(studio.bridge._audio) == len(studio.own) == MAX_STREAMS
+
+
 async def test_the_server_that_stops_ends_what_plays(stage: Stage, rig: Rig):
     await opened(rig)
     await stage.osc.stop()

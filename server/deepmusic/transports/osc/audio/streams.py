@@ -144,10 +144,10 @@ class AudioStreams:
             raise AddressUnknown("no audio is served over OSC here; open the stream over gRPC")
         if not self._is_verified(peer):
             raise BadParameter("expected a peer that has proved that it hears, got another; /notify 1 first or use TCP")
-        if len(self._streams) >= MAX_STREAMS:
-            raise NoCapacity(f"expected at most {MAX_STREAMS} streams over OSC, got more; close another")
 
         async def errand() -> None:
+            if len(self._streams) >= MAX_STREAMS:  # asked here: those before it in the row may take the last place
+                raise NoCapacity(f"expected at most {MAX_STREAMS} streams over OSC, got more; close another")
             stream = AudioStream(request, peer, self._send, self._counters, self._remove, self._clock)
             if (peer, stream.part) in self._streams:
                 raise BadParameter(f"expected another name than {stream.part!r}, which a stream of yours has; close it")
