@@ -387,6 +387,13 @@ async def test_a_stream_that_nobody_feeds_ends_and_one_that_fails_says_why(studi
     assert len(studio.sent) == n_before + 1
 
 
+async def test_a_stream_whose_session_takes_no_more_ends_all_the_same(studio: Studio):
+    studio.own[0].is_full = True
+    answers = studio.say("/deepmusic/audio/close", "set")
+    assert [answer[0] for answer in answers] == ["/deepmusic/audio/closed", "/done"]
+    assert (studio.own[0].is_closed, len(studio.bridge._audio)) == (True, 0)
+
+
 async def test_only_so_many_streams_and_none_where_no_audio_is_served(studio: Studio):
     for n in range(MAX_STREAMS - 1):
         assert (await studio.opened(name=f"s{n}"))[0][0] == "/deepmusic/audio/ready"

@@ -113,7 +113,8 @@ class AudioStream:
         if self._timer is not None:
             self._timer.cancel()
         self._hand_over(self.jitter.flush())
-        self._post(Finish())
+        if not self._post(Finish()):  # nothing would ever end it
+            self.stop(reason)
 
     def stop(self, reason: str) -> None:
         """Ends at once."""
@@ -160,13 +161,16 @@ class AudioStream:
                 block = run.block[:, first : first + self.max_block_samples]
                 self._post(AudioIn(block=block, first_sample=run.first_sample + first, sequence=run.sequence))
 
-    def _post(self, event: AudioIn | Finish) -> None:
+    def _post(self, event: AudioIn | Finish) -> bool:
+        """Whether the session takes it."""
         if self._session is None or self._is_over:
-            return
+            return False
         try:
             self._session.post(event)
         except AudioTooFast:
             self._counters.add(Count.BUSY)
+            return False
+        return True
 
     def _take_audio(self, audio: AudioOut, pcm: bytes) -> None:
         frame = self._codec.frame_bytes
