@@ -119,3 +119,52 @@ async def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytes
     with pytest.raises(BadConfig, match=r"pip install 'deepmusic\[midi\]'"):
         await midi.start("pedal")
     await midi.stop()
+
+
+class Cable:
+    """A port of a driver that is a fake; it may come loose between the look at its name and its opening."""
+
+    API, SystemError = 1, OSError
+
+    def __init__(self) -> None:
+        self.names = ["pedal"]
+        self.n_loose = self.n_open = 0
+
+    def get_compiled_api(self) -> list[int]:
+        return [self.API]
+
+    def MidiIn(self, api: int, name: str) -> Cable:  # noqa: N802 (rtmidi's name)
+        self.n_open += 1
+        return self
+
+    def get_ports(self) -> list[str]:
+        return self.names
+
+    def open_port(self, number: int, name: str) -> None:
+        if self.n_loose:
+            self.n_loose -= 1
+            raise RuntimeError("no such port")
+
+    def delete(self) -> None:
+        self.n_open -= 1
+
+    def _nothing(self, *_: object, **__: object) -> None:
+        pass
+
+    ignore_types = set_callback = cancel_callback = close_port = _nothing
+
+
+async def test_a_cable_that_comes_loose_while_its_port_is_opened_is_looked_for_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    cable = Cable()
+    monkeypatch.setattr(port_module.importlib, "import_module", lambda _: cable)
+    monkeypatch.setattr(port_module, "LOOK_S", 0.001)
+    midi = MidiInput(Performer(Streams(), parse_set(CUES), 0.0), MidiMap())
+    await midi.start("pedal")
+    cable.names, cable.n_loose = [], 3
+    await until(lambda: "has gone" in caplog.text)
+    cable.names = ["pedal"]
+    await until(lambda: "is there again" in caplog.text)
+    assert cable.n_open == 1
+    await midi.stop()

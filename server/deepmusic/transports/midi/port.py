@@ -120,14 +120,21 @@ def _open(name: str, heard: Callable[[tuple[list[int], float], object], None]) -
             port = rtmidi.MidiIn(api, name="deepmusic")
         except rtmidi.SystemError:  # no ALSA sequencer, or no JACK server: the next one may be there
             continue
-        names: list[str] = port.get_ports()
-        there += names
-        for index, found in enumerate(names):
-            if name.lower() in found.lower():
-                port.ignore_types(sysex=True, timing=False, active_sense=True)
-                port.set_callback(heard)
-                port.open_port(index, "in")
-                return port, found
+        try:
+            names: list[str] = port.get_ports()
+            there += names
+            for index, found in enumerate(names):
+                if name.lower() in found.lower():
+                    port.ignore_types(sysex=True, timing=False, active_sense=True)
+                    port.set_callback(heard)
+                    port.open_port(index, "in")
+                    return port, found
+        except Exception as error:  # a cable that has just come loose; rtmidi has no common class of errors
+            port.delete()
+            raise BadConfig(
+                f"expected a MIDI port with {name[:64]!r} in its name to open, it does not; is it plugged in?",
+                field="midi",
+            ) from error
         port.delete()
     listed = ", ".join(there)[:400] or "none"
     raise BadConfig(
