@@ -97,8 +97,8 @@ async def test_an_upload_of_too_many_channels_is_refused(client: RpcClient):
     assert refused.value.field == "header.format.n_channels"
 
 
-def header() -> bytes:
-    upload = style_service_pb2.StyleUpload(name="x", format=write_format(48000, 1, SampleFormat.F32LE))
+def header(sample_format: SampleFormat = SampleFormat.F32LE) -> bytes:
+    upload = style_service_pb2.StyleUpload(name="x", format=write_format(48000, 1, sample_format))
     return style_service_pb2.CreateStyleRequest(header=upload).SerializeToString()
 
 
@@ -123,3 +123,11 @@ async def test_an_upload_whose_parts_are_out_of_order_is_refused(
     ended = await call_raw(server.address, *parts, method=CREATE)
     assert (ended.code, ended.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
     assert server.styles.created == []
+
+
+async def test_a_part_of_an_upload_is_as_long_as_the_contract_says(server: Serving):
+    longest = 2 * style_service.LARGEST_PART_SAMPLES
+    for n_bytes, code in ((longest + 2, grpc.StatusCode.INVALID_ARGUMENT), (longest, grpc.StatusCode.OK)):
+        ended = await call_raw(server.address, header(SampleFormat.S16LE), pcm(n_bytes), method=CREATE)
+        assert ended.code is code
+    assert server.styles.created == [("x", (1, 1 << 20), 48000)]

@@ -32,7 +32,9 @@ MAX_UPLOADS = 2
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8000, 192000
 """Rates of a recording; those that no stream has are resampled."""
 
-_CHUNK_SAMPLES = 1 << 20
+LARGEST_PART_SAMPLES = 1 << 20
+"""Samples of a part, of all channels together one; a message has its own limit, ``options.MESSAGE_BYTES``."""
+
 _IDLE_S = 30.0
 
 
@@ -49,7 +51,7 @@ class _Upload:
     n_samples: int = 0
 
     def add(self, pcm: bytes) -> None:
-        block = self.codec.decode(pcm, max_samples=_CHUNK_SAMPLES, field="pcm")
+        block = self.codec.decode(pcm, max_samples=LARGEST_PART_SAMPLES, field="pcm")
         self.n_samples += block.shape[1]
         if self.n_samples * self.codec.n_channels > MAX_UPLOAD_VALUES:
             limit_s = MAX_UPLOAD_VALUES / self.codec.n_channels / self.sample_rate_hz
