@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import pytest
 from pythonosc.osc_message_builder import build_msg
 
+from deepmusic.errors import StyleNotFound
+from deepmusic.model.style_share import StyleShare
+from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.events import ChangeStyle, Control
 from deepmusic.session.parameters import PARAMETERS, numeric_names
 from deepmusic.transports.osc.intake import LONGEST_AHEAD_S
 from deepmusic.transports.osc.time_tag import seconds_ahead, tag_of
-from tests.osc.rig import Desk, Reply
+from tests.osc.rig import Desk, FakeFacts, FakeSession, Reply
 from tests.osc.test_datagram import bundle
 
 
@@ -171,6 +175,21 @@ async def test_a_time_tag_becomes_the_sample_that_comes_in_then():
     at = {name: event.at_sample for name, event in desk.controls}
     assert at == {"guitar": round((1000.0 + 0.25) * 48000), "file": None}
     assert desk.bridge.stats.late == 0
+
+
+class Stranger(FakeSession):
+    """A stream of a bundle that cannot learn what was imported for another one."""
+
+    def style(self, styles: Sequence[StyleShare]) -> StyleVector:
+        raise StyleNotFound("the style was imported for another bundle")
+
+
+async def test_a_stream_whose_bundle_has_not_the_style_keeps_it_from_no_other():
+    desk = Desk("guitar", "voice")
+    desk.sessions[0] = Stranger(name="guitar", facts=FakeFacts(bundle_digest="e" * 64))
+    (answer,) = await desk.ask("/deepmusic/style", "brass")
+    assert answer == ("/fail", "/deepmusic/style", "the style was imported for another bundle")
+    assert [name for name, _ in desk.controls] == ["voice"]
 
 
 async def test_a_style_under_a_time_tag_changes_then_however_long_the_look_took():

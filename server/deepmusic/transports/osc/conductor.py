@@ -113,16 +113,23 @@ class Conductor:
         async def errand() -> None:
             vectors: dict[str, StyleVector] = {}  # streams of one bundle share a vector
             taken: list[bool] = []
+            failure: DeepmusicError | None = None
             for session in sessions:
                 digest = session.facts.bundle_digest
                 if digest not in vectors:
-                    vectors[digest] = await asyncio.to_thread(session.style, change.styles)
+                    try:
+                        vectors[digest] = await asyncio.to_thread(session.style, change.styles)
+                    except DeepmusicError as error:  # of one bundle; the streams of others are changed all the same
+                        failure = error
+                        continue
                 event = ChangeStyle(
                     vector=vectors[digest],
                     at_sample=moment.sample_of(session),
                     fade_samples=_samples(change.fade_ms, session),
                 )
                 taken.append(session.offer(event))
+            if failure is not None:
+                raise failure
             self._check_all_taken(taken)
             path.send(done(address, len(sessions)))
 
