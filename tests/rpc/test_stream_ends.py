@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,9 @@ from deepmusic.errors import (
 )
 from deepmusic.session.events import AudioFlag
 from deepmusic.transports.rpc.client import RpcClient
+from deepmusic.transports.rpc.ports import Emit, RunningSession, SessionOpener
 from deepmusic.transports.rpc.terms import StreamLimits
-from deepmusic.transports.wire.messages import EventKind
+from deepmusic.transports.wire.messages import EventKind, StreamConfig
 from tests.rpc.canary import canary
 from tests.rpc.serving import Serving, config, listen, noise, play, serving
 from tests.support.bundles import passthrough_bundle, style_gain_bundle
@@ -225,3 +227,37 @@ async def test_a_server_that_stops_tells_its_streams_and_takes_no_new_ones(tmp_p
         await call.finish()
     assert EventKind.GOING_AWAY in [event.kind for event in hearing.result().events]
     assert np.isfinite(hearing.result().audio).all()
+
+
+class SlowOpener:
+    """Opens a session once it may."""
+
+    def __init__(self, inner: SessionOpener) -> None:
+        self._inner = inner
+        self.is_asked, self.may_open = threading.Event(), threading.Event()
+
+    def open(self, config: StreamConfig, *, max_block_samples: int, emit: Emit) -> RunningSession:
+        self.is_asked.set()
+        assert self.may_open.wait(20)
+        return self._inner.open(config, max_block_samples=max_block_samples, emit=emit)
+
+
+async def test_a_server_that_stops_tells_a_stream_too_that_is_just_being_opened(tmp_path: Path):
+    openers: list[SlowOpener] = []
+
+    def slow(inner: SessionOpener) -> SlowOpener:
+        openers.append(SlowOpener(inner))
+        return openers[0]
+
+    async with (
+        serving(tmp_path, BUNDLES, default="passthrough", opener_around=slow) as server,
+        RpcClient(server.address) as client,
+    ):
+        opening = asyncio.create_task(client.transfer(config()).__aenter__())
+        await server.wait_until(openers[0].is_asked.is_set)
+        server.server.transfers.go_away()
+        openers[0].may_open.set()
+        call = await opening
+        await call.finish()
+        heard = await listen(call)
+    assert EventKind.GOING_AWAY in [event.kind for event in heard.events]

@@ -79,10 +79,9 @@ class TransferService(transfer_service_pb2_grpc.TransferServiceServicer):
             await context.write(write_response(response))
 
         stream = TransferStream(terms, requests, write, self._clock)
-        session = await self._open(terms, stream.emit)
-        self._streams.add(stream)
+        self._streams.add(stream)  # before it is open, which takes a while: what is announced meanwhile waits for it
         try:
-            await stream.run(session)
+            await stream.run(await self._open(terms, stream.emit))
         finally:
             self._streams.discard(stream)
 
