@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from pythonosc.osc_message_builder import build_msg
 from pythonoscquery.osc_query_client import OSCQueryClient
 from zeroconf import ServiceInfo
 
-from deepmusic.errors import NoCapacity, PortInUse
+from deepmusic.errors import NoCapacity, PortInUse, ServerUnreachable
 from deepmusic.session.parameters import PARAMETERS, ParameterKind
 from deepmusic.transports.osc.endpoint import OscServer
 from deepmusic.transports.osc.gate import MESSAGES_A_SECOND, Peer
@@ -26,6 +26,7 @@ from deepmusic.transports.osc.query.tree import StreamState, Tree
 from deepmusic.transports.web import oscquery, server
 from deepmusic.transports.web.origin import is_own_name
 from deepmusic.transports.web.server import HttpServer
+from deepmusic.transports.wire.listings import StyleListing
 from tests.osc.rig import PATIENCE_S, STYLES, Desk, Reply, read
 
 GUITAR = StreamState(
@@ -243,6 +244,20 @@ async def test_a_host_that_asks_too_often_is_told_so():
     statuses = [(await query.describe("127.0.0.1", "/", "HOST_INFO")).status for _ in range(70)]
     n_allowed = round(MESSAGES_A_SECOND / DESCRIPTION_COST)
     assert statuses == [200] * n_allowed + [429] * (70 - n_allowed)
+
+
+class DeskWithoutStyles(Desk):
+    """A desk whose server does not say which styles there are."""
+
+    def listings(self) -> Sequence[StyleListing]:
+        raise ServerUnreachable("expected an answer within 15 s, got none")
+
+
+async def test_where_styles_cannot_be_listed_everything_else_is_described():
+    desk = DeskWithoutStyles("guitar")
+    query = OscQuery(desk.bridge, desk, desk)
+    described = await query.describe("127.0.0.1", "/deepmusic/style", "RANGE")
+    assert (described.status, json.loads(described.body)) == (200, {"RANGE": [{"VALS": []}]})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import unquote
 
-from deepmusic.errors import MalformedMessage, NoCapacity
+from deepmusic.errors import DeepmusicError, MalformedMessage, NoCapacity
 from deepmusic.transports.osc.connection import PacketSink
 from deepmusic.transports.osc.counters import Count
 from deepmusic.transports.osc.gate import Peer
@@ -163,7 +164,10 @@ class OscQuery:
 
     def _described(self, streams: Sequence[StreamState], path: str, query: str) -> Described:
         """[any] Reads the library and describes; takes milliseconds where streams are many."""
-        tree = Tree(streams=streams, styles=[listing.name for listing in self._styles.listings()])
+        styles: list[str] = []
+        with contextlib.suppress(DeepmusicError):  # a closed folder, or a server that is away: the rest is known
+            styles = [listing.name for listing in self._styles.listings()]
+        tree = Tree(streams=streams, styles=styles)
         # An address holds the escapes of a stream's name already; a URL may escape them once more.
         node = tree.node(path) or tree.node(unquote(path))
         if node is None:
