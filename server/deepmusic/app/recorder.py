@@ -43,12 +43,15 @@ class Recorder:
         wall_clock: Seconds since 1970, for names.
 
     Raises:
-        BadConfig: The folder cannot be made.
+        BadConfig: The folder cannot be made, or may not be written to.
     """
 
     def __init__(self, folder: Path, max_bytes: int, *, wall_clock: Callable[[], float] = time.time) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            tried = folder / f".{secrets.token_hex(4)}.part"
+            tried.mkdir()
+            tried.rmdir()
             self._allowance = Allowance(folder, max_bytes)
         except OSError as error:
             raise BadConfig(
