@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepmusic.app.rig_profile import RigProfile, profile_path
-from deepmusic.errors import BadConfig
+from deepmusic.errors import BadConfig, StorageDenied
 
 PROFILE = RigProfile(
     bundle_digest="d" * 64,
@@ -64,3 +64,10 @@ def test_neither_is_what_is_no_json(tmp_path: Path, text: str):
     path.write_text(text)
     with pytest.raises(BadConfig, match="deepmusic check"):
         RigProfile.load(path)
+
+
+@pytest.mark.parametrize("where", ["file/rig.json", "file/deeper/rig.json"])
+def test_a_profile_that_cannot_be_written_is_no_fault_of_ours(tmp_path: Path, where: str):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageDenied, match="--no-save"):
+        PROFILE.save(tmp_path / where)

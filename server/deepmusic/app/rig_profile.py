@@ -11,7 +11,7 @@ from typing import Any, Self, cast
 
 import platformdirs
 
-from deepmusic.errors import BadConfig
+from deepmusic.errors import BadConfig, StorageDenied
 
 FORMAT = 1
 """Version of the file."""
@@ -88,8 +88,22 @@ class RigProfile:
         return "this rig was checked with another bundle, whose cushion is used; run deepmusic check with this one"
 
     def save(self, path: Path | None = None) -> Path:
-        """Writes the profile, whole or not at all; where to."""
+        """Writes the profile, whole or not at all; where to.
+
+        Raises:
+            StorageDenied: It cannot be written there.
+        """
         path = path or profile_path()
+        try:
+            self._write(path)
+        except OSError as error:
+            raise StorageDenied(
+                f"expected to keep this rig's profile at {path}, it cannot be written there; mend its permissions, "
+                "make room, or check with --no-save"
+            ) from error
+        return path
+
+    def _write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".rig-")
         try:
@@ -99,7 +113,6 @@ class RigProfile:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        return path
 
 
 def profile_path() -> Path:
