@@ -11,7 +11,7 @@ from deepmusic.errors import BadParameter
 from deepmusic.session.automation import MAX_MOVES, Automation
 from deepmusic.session.config import Setting
 from deepmusic.session.controls import Controls
-from deepmusic.session.events import Control, NoticeKind
+from deepmusic.session.events import AudioFlag, AudioOut, Control, Finish, Flush, NoticeKind
 from deepmusic.session.parameters import PARAMETERS, ParameterKind, numeric_names
 from tests.session import streams
 from tests.session.streams import LATENCY, model, play, play_through, session
@@ -177,3 +177,17 @@ def test_freeze_reaches_the_model_and_holds_the_loudness_match():
     assert [request.lanes[0].freeze for request in requests] == [0.0] * 4 + [1.0] * 6
     # The bundle counts steps in state 0 and those that were not frozen in state 1.
     assert requests[-1].lanes[0].state[:2].tolist() == [9.0, 4.0]
+
+
+@pytest.mark.parametrize("due", [0, 300, 700])
+def test_what_is_due_just_behind_a_flush_acts_on_its_sample(due: int):
+    n_before = 11 * streams.STEP - LATENCY % streams.STEP  # the tail ends with a step: it reaches as far as it can
+    content = streams.noise(4 * streams.STEP)
+    panic = Control(name="panic", value=1.0, at_sample=n_before + due)
+    before, behind = streams.audio_events(streams.noise(n_before)), streams.audio_events(content, 480, n_before)
+    heard = play(session(output_gain_db=-20.0), [*before, panic, Flush(), *behind, Finish()])
+    outs = heard.of(AudioOut)
+    tail = next(n for n, out in enumerate(outs) if AudioFlag.TAIL in out.flags)
+    audio = np.concatenate([out.block for out in outs[tail + 1 :]], axis=1)
+    anew = play_through(session(output_gain_db=-20.0), content, Control(name="panic", value=1.0, at_sample=due)).audio
+    np.testing.assert_allclose(audio, anew, atol=2e-6)

@@ -215,7 +215,7 @@ class Pipeline:
         audio = mix(step.dry, wet, weight, self._rescue.dryness(heard_first, count))
         if heard_first < origin:
             audio[:, : min(origin - heard_first, count)] = 0.0  # until primed: frames smear ahead of the first sample
-        self._controls.forget(heard_first + count)
+        self._controls.forget(heard_first)  # not this step: behind a flush positions are read again
         return RenderedStep(audio=audio, flags=tuple((n_samples, flags | ceiling) for n_samples, flags in runs))
 
     def restart(self, origin: int) -> None:
