@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from typing import Any
+
 import grpc
 import numpy as np
 import pytest
@@ -76,6 +80,31 @@ async def test_uploads_beyond_their_number_are_refused(client: RpcClient, monkey
     with pytest.raises(NoCapacity) as refused:
         await client.create_style("one", noise(5000), 48000)
     assert refused.value.retry_after_s == 2.0
+
+
+async def test_a_client_that_goes_while_its_style_is_learned_leaves_no_place_before_that_is_done(
+    server: Serving, client: RpcClient
+):
+    begun, may_end, inner = list[str](), threading.Event(), server.styles.create
+
+    def slow(name: str, audio: Audio, sample_rate_hz: int, **rest: Any) -> StyleListing:
+        begun.append(name)
+        assert may_end.wait(20)
+        return inner(name, audio, sample_rate_hz, **rest)
+
+    server.styles.create = slow  # type: ignore[method-assign]
+    names = [f"style {n}" for n in range(style_service.MAX_UPLOADS)]
+    going = [asyncio.create_task(client.create_style(name, noise(4800, 1), 48000)) for name in names]
+    await server.wait_until(lambda: len(begun) == len(names))
+    for task in going:
+        task.cancel()
+    await asyncio.gather(*going, return_exceptions=True)
+    for _ in range(20):
+        with pytest.raises(NoCapacity):
+            await client.create_style("one more", noise(4800, 1), 48000)
+    may_end.set()
+    await server.wait_until(lambda: len(server.styles.created) == len(names))
+    assert (await client.create_style("one more", noise(4800, 1), 48000)).name == "one more"
 
 
 async def test_an_upload_without_samples_is_too_short(client: RpcClient):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc.aio
@@ -14,7 +15,7 @@ from deepmusic.audio import MAX_CHANNELS, Audio
 from deepmusic.errors import AudioTooLong, AudioTooShort, BadConfig, MalformedMessage, NoCapacity, StreamCancelled
 from deepmusic.model.style_share import check_name
 from deepmusic.transports.rpc.ports import StyleShelf
-from deepmusic.transports.wire.listings import write_style_listing
+from deepmusic.transports.wire.listings import StyleListing, write_style_listing
 from deepmusic.transports.wire.pcm import PcmCodec
 from deepmusic.transports.wire.requests import read_format
 from deepmusic.transports.wire.style_vectors import read_style_vector, write_style_vector
@@ -85,18 +86,19 @@ class StyleService(style_service_pb2_grpc.StyleServiceServicer):
         if self._n_uploads >= MAX_UPLOADS:
             raise NoCapacity(f"{MAX_UPLOADS} styles are being learned already; try again shortly", retry_after_s=2.0)
         self._n_uploads += 1
+        learning: asyncio.Future[StyleListing] | None = None
         try:
             upload = await _receive(request_iterator)
-            listing = await asyncio.to_thread(
-                self._styles.create,
-                upload.name,
-                upload.audio(),
-                upload.sample_rate_hz,
-                bundle=upload.bundle,
-                temporary=upload.is_temporary,
+            create = partial(self._styles.create, upload.name, upload.audio(), upload.sample_rate_hz)
+            learning = asyncio.ensure_future(
+                asyncio.to_thread(create, bundle=upload.bundle, temporary=upload.is_temporary)
             )
+            # A thread cannot be stopped: where the client goes meanwhile, its place stays taken until that is done.
+            learning.add_done_callback(self._learned)
+            listing = await asyncio.shield(learning)
         finally:
-            self._n_uploads -= 1
+            if learning is None:
+                self._n_uploads -= 1
         return style_service_pb2.CreateStyleResponse(style=write_style_listing(listing))
 
     async def ListStyles(  # noqa: N802 (gRPC's name)
@@ -137,6 +139,11 @@ class StyleService(style_service_pb2_grpc.StyleServiceServicer):
             self._styles.import_vector, vector, bundle=bundle, temporary=request.temporary
         )
         return style_service_pb2.ImportStyleResponse(style=write_style_listing(listing))
+
+    def _learned(self, learning: asyncio.Future[StyleListing]) -> None:
+        self._n_uploads -= 1
+        if not learning.cancelled():
+            learning.exception()  # asked for here, since nobody else does where the client has gone
 
 
 async def _receive(parts: AsyncIterator[style_service_pb2.CreateStyleRequest]) -> _Upload:
