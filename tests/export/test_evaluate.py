@@ -11,21 +11,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepmusic.dsp.loudness import integrated_loudness_lufs
+from deepmusic.model.bundle import Bundle
 from deepmusic.model.catalog import DEFAULT_BUNDLE, PACKAGE_FOLDER
+from deepmusic.model.runtime import TransferModel
 from deepmusic_export.cli import main
 from deepmusic_export.data import Corpus, level_dbfs
 from deepmusic_export.evaluate import material
 from deepmusic_export.evaluate.evaluation import Evaluation, EvaluationPlan, evaluate
+from deepmusic_export.evaluate.example import RATE_HZ, example_clips
 from deepmusic_export.evaluate.material import unpaired_material
 from deepmusic_export.evaluate.methods import Player
 from deepmusic_export.evaluate.page import write_page
 from deepmusic_export.evaluate.pairs import draw_pairs
-from deepmusic_export.evaluate.parts import PARTS, without_parts
+from deepmusic_export.evaluate.parts import PARTS, SILENT_DB, Part, ReducedModel, without_parts
 from deepmusic_export.evaluate.random_filters import random_filters
 from deepmusic_export.evaluate.report import with_random_filters
 from deepmusic_export.evaluate.swaps import N_STYLES, SwapDrawer
-from deepmusic_export.evaluate.tables import measures, summary
+from deepmusic_export.evaluate.tables import LOUDNESS_TARGET_LU, measures, summary
 from deepmusic_export.training.timbre import TimbreMeasure, TimbreRecipe, train_timbre
+from tests.support.bundles import SEGMENT_FRAMES, segment_noise_bundle
 
 METHODS = ("nothing", "nothing + noise", "match EQ", "AdaIN gains", "channel vocoder", "vocoder + noise", "deepmusic")
 
@@ -115,6 +120,28 @@ def test_without_a_part_the_bundle_plays_without_it(player: Player, held_out_cor
     alone = without_parts(player, [pair])
     for name in ("without the style's profile", "without the style's embedding"):
         assert np.array_equal(alone[name](pair.content, pair.style, pair.sample_rate_hz), whole)
+
+
+def test_without_its_statistics_the_bundle_is_as_loud_as_the_content_still(player: Player):
+    """They are the network's; the session's loudness match is no part of it."""
+    content, style = example_clips()
+    vector = player.learn(style, RATE_HZ)
+    (part,) = (part for part in PARTS if part.is_statistics)
+    output = player.play(content, vector, RATE_HZ, model=ReducedModel(player.model, part))
+    loudness = [integrated_loudness_lufs(audio[None], RATE_HZ) for audio in (output, content)]
+    assert abs(loudness[0] - loudness[1]) < LOUDNESS_TARGET_LU
+
+
+def test_an_excitation_is_taken_out_of_every_frame_of_a_segment(tmp_path: Path):
+    model = TransferModel.load(Bundle.open(segment_noise_bundle(tmp_path / "segment")))
+    reduced = ReducedModel(model, Part(name="without noise", excitations=("noise",)))
+    spec = model.manifest
+    bands = np.zeros((1, SEGMENT_FRAMES, 3, spec.features.n_bands), np.float32)
+    style, freeze = np.zeros((1, spec.style.size), np.float32), np.zeros((1, 1), np.float32)
+    gain_db, _ = reduced.step(bands, style, freeze, reduced.initial_state()[None])
+    assert gain_db.shape[1] == SEGMENT_FRAMES
+    assert (gain_db[:, :, :3] == 0.0).all()
+    assert (gain_db[:, :, 3] == SILENT_DB).all()
 
 
 def test_parts_are_rows_of_the_table(player: Player, held_out_corpus: Path):

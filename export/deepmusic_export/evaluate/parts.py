@@ -14,10 +14,9 @@ import numpy as np
 from deepmusic.model.arrays import FloatArray
 from deepmusic.model.manifest import EXCITATIONS
 from deepmusic.model.style_vector import StyleVector
-from deepmusic.session.config import Setting
 from deepmusic_export.evaluate.methods import Method, Player
 from deepmusic_export.evaluate.pairs import Pair
-from deepmusic_export.optimise.network import SteeredModel
+from deepmusic_export.optimise.network import GainModel
 
 #: What is added to the gains of an excitation that is taken out, dB.
 SILENT_DB = -200.0
@@ -38,7 +37,7 @@ class Part:
     is_style_embedding: bool = False
     """Whether the learned part of the style vector is that of the mean style."""
     is_statistics: bool = False
-    """Whether the running statistics stay what they are at a stream's start."""
+    """Whether the network's running statistics stay what they are at a stream's start."""
 
 
 PARTS = (
@@ -48,6 +47,34 @@ PARTS = (
     Part(name="without the style's embedding", is_style_embedding=True),
     Part(name="without running statistics", is_statistics=True),
 )
+
+
+class ReducedModel:
+    """A model without its excitations or running statistics; the session around it is whole, loudness match included.
+
+    Args:
+        model: The whole one, of either kind.
+        part: What is taken out.
+    """
+
+    def __init__(self, model: GainModel, part: Part) -> None:
+        self.manifest, self.bundle_digest = model.manifest, model.bundle_digest
+        self._model, self._is_frozen = model, part.is_statistics
+        self._silent = [EXCITATIONS.index(name) for name in part.excitations]
+
+    def initial_state(self) -> np.ndarray:
+        """That of the whole model."""
+        return self._model.initial_state()
+
+    def step(
+        self, bands: np.ndarray, style: np.ndarray, freeze: np.ndarray, state: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What is left of the whole model's gains, and its state."""
+        freeze = np.ones_like(freeze) if self._is_frozen else freeze
+        gain_db, state = self._model.step(bands, style, freeze, state)
+        gain_db = gain_db.copy()
+        gain_db[:, :, self._silent] += SILENT_DB
+        return gain_db, state
 
 
 def without_parts(player: Player, pairs: Sequence[Pair]) -> dict[str, Method]:
@@ -63,15 +90,12 @@ def without_parts(player: Player, pairs: Sequence[Pair]) -> dict[str, Method]:
 
 
 def _without(part: Part, player: Player, mean_style: FloatArray) -> Method:
-    n_bands = player.model.manifest.features.n_bands
-    settings = (Setting(name="freeze", value=1.0),) if part.is_statistics else ()
-    offset_db = np.zeros((1, len(EXCITATIONS), n_bands), np.float32)
-    offset_db[:, [EXCITATIONS.index(name) for name in part.excitations]] = SILENT_DB
+    n_profile = PROFILE_ROWS * player.model.manifest.features.n_bands
+    model = ReducedModel(player.model, part)
 
     def run(content: np.ndarray, style: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-        vector = _mixed(part, player.learn(style, sample_rate_hz), mean_style, PROFILE_ROWS * n_bands)
-        model = SteeredModel(player.model, offset_db) if part.excitations else player.model
-        return player.play(content, vector, sample_rate_hz, settings=settings, model=model)
+        vector = _mixed(part, player.learn(style, sample_rate_hz), mean_style, n_profile)
+        return player.play(content, vector, sample_rate_hz, model=model)
 
     return run
 
