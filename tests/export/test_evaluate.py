@@ -148,6 +148,12 @@ def test_parts_are_rows_of_the_table(player: Player, held_out_corpus: Path):
     plan = EvaluationPlan(n_pairs=1, has_parts=True)
     pairs = evaluate(plan, player, {"held": Corpus(held_out_corpus)}, None).pairs
     assert tuple(pairs.scores) == (*METHODS, *(part.name for part in PARTS), "oracle")
+    assert all(np.isnan(pairs.values(part.name, "ceiling_db")).all() for part in PARTS)  # nobody looked
+
+
+def test_a_bundle_whose_style_has_no_profile_is_refused_before_parts_are_measured(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"got 8 numbers in 'segment-noise'; leave --parts out"):
+        without_parts(Player(segment_noise_bundle(tmp_path / "segment")), [])
 
 
 def test_a_corpus_with_too_few_instruments_for_a_swap_is_refused(soundfont_corpus: Path):

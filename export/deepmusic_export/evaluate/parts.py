@@ -47,6 +47,7 @@ PARTS = (
     Part(name="without the style's embedding", is_style_embedding=True),
     Part(name="without running statistics", is_statistics=True),
 )
+PART_NAMES = tuple(part.name for part in PARTS)
 
 
 class ReducedModel:
@@ -83,7 +84,16 @@ def without_parts(player: Player, pairs: Sequence[Pair]) -> dict[str, Method]:
     Args:
         player: The whole bundle.
         pairs: Their styles make the mean style.
+
+    Raises:
+        ValueError: A style of the bundle is no profile and embedding.
     """
+    spec = player.model.manifest
+    if spec.style.size <= PROFILE_ROWS * spec.features.n_bands:
+        raise ValueError(
+            f"expected a bundle whose style is a profile of {PROFILE_ROWS} x {spec.features.n_bands} bands and an "
+            f"embedding, got {spec.style.size} numbers in {spec.name!r}; leave --parts out"
+        )
     vectors = [player.learn(pair.style, pair.sample_rate_hz).values for pair in pairs]
     mean_style = np.mean(vectors, axis=0, dtype=np.float64).astype(np.float32)
     return {part.name: _without(part, player, mean_style) for part in PARTS}

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from deepmusic_export.evaluate.methods import Method, Player, methods
 from deepmusic_export.evaluate.pairs import Pair
-from deepmusic_export.evaluate.parts import without_parts
+from deepmusic_export.evaluate.parts import PART_NAMES, without_parts
 from deepmusic_export.evaluate.random_filters import N_ITERATIONS, random_filters
 from deepmusic_export.evaluate.scores import PairScores, Transfer, pair_scores
 from deepmusic_export.metrics import Recording
@@ -118,8 +118,10 @@ def _evaluate(
         transfer = Transfer(content=content, style=style, oracle=oracle, measure=measure)
         for name, method in rows.items():
             output = method(pair.content, pair.style, rate)
-            # Only the session has a ceiling.
-            taken_db = player.ceiling_db(output, pair.content, pair.style, rate) if method is player else 0.0
+            # Only the session has a ceiling; what it takes from a bundle without a part is not looked for.
+            taken_db = np.nan if name in PART_NAMES else 0.0
+            if method is player:
+                taken_db = player.ceiling_db(output, pair.content, pair.style, rate)
             scores[name].append(pair_scores(Recording(output, rate), transfer, taken_db))
         scores["oracle"].append(pair_scores(oracle, transfer, 0.0))
     return PairReport(pairs=tuple(pairs), scores={name: tuple(entries) for name, entries in scores.items()})

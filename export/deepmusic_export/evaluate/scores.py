@@ -43,7 +43,7 @@ class PairScores(Scores):
     true_peak_dbtp: float
     """dB over full scale."""
     ceiling_db: float
-    """The most that the true-peak ceiling took, dB; 0 for methods without one."""
+    """The most that the true-peak ceiling took, dB; 0 for methods without one, NaN where it was not looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
