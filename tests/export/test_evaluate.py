@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from deepmusic.dsp.loudness import integrated_loudness_lufs
+from deepmusic.dsp.stft import SynthesisStft
 from deepmusic.model.bundle import Bundle
 from deepmusic.model.catalog import DEFAULT_BUNDLE, PACKAGE_FOLDER
 from deepmusic.model.runtime import TransferModel
@@ -27,8 +28,10 @@ from deepmusic_export.evaluate.pairs import draw_pairs
 from deepmusic_export.evaluate.parts import PARTS, SILENT_DB, Part, ReducedModel, without_parts
 from deepmusic_export.evaluate.random_filters import random_filters
 from deepmusic_export.evaluate.report import with_random_filters
+from deepmusic_export.evaluate.scores import seam
 from deepmusic_export.evaluate.swaps import N_STYLES, SwapDrawer
 from deepmusic_export.evaluate.tables import LOUDNESS_TARGET_LU, measures, summary
+from deepmusic_export.metrics import Recording
 from deepmusic_export.training.timbre import TimbreMeasure, TimbreRecipe, train_timbre
 from tests.support.bundles import SEGMENT_FRAMES, segment_noise_bundle
 
@@ -38,6 +41,9 @@ PLAN = EvaluationPlan(n_pairs=2, n_swaps=1, material_s=1.2, seed=5)
 
 MOST_PICTURE_BYTES = 150_000
 """What the README may load."""
+
+CLICK = 0.05
+"""At every border of a step, -26 dBFS."""
 
 LEVEL_TOLERANCE_DB = 0.1
 """Of material's level, where no peak limits it."""
@@ -142,6 +148,20 @@ def test_an_excitation_is_taken_out_of_every_frame_of_a_segment(tmp_path: Path):
     assert gain_db.shape[1] == SEGMENT_FRAMES
     assert (gain_db[:, :, :3] == 0.0).all()
     assert (gain_db[:, :, 3] == SILENT_DB).all()
+
+
+def test_a_click_where_steps_meet_is_a_seam(player: Player, monkeypatch: pytest.MonkeyPatch):
+    content, style = (clip[:RATE_HZ] for clip in example_clips())
+    vector, process = player.learn(style, RATE_HZ), SynthesisStft.process
+
+    def clicking(synthesis: SynthesisStft, spectra: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        piece = process(synthesis, spectra, out)
+        piece[:, 0] += CLICK
+        return piece
+
+    assert seam(Recording(player.play(content, vector, RATE_HZ), RATE_HZ)) < 2.0
+    monkeypatch.setattr(SynthesisStft, "process", clicking)
+    assert seam(Recording(player.play(content, vector, RATE_HZ), RATE_HZ)) > 5.0
 
 
 def test_parts_are_rows_of_the_table(player: Player, held_out_corpus: Path):

@@ -118,8 +118,11 @@ def swap_scores(output: Recording, swap: SwapTransfer, right: int, references: t
 
 
 def seam(output: Recording) -> float:
-    """Roughness at the borders of steps, where a stream's segments join."""
-    return metrics.seam_ratio(output.audio, StftGeometry.for_rate(output.sample_rate_hz).step_samples)
+    """Roughness at the borders of steps, where the pieces of a stream join."""
+    geometry = StftGeometry.for_rate(output.sample_rate_hz)
+    # A step's piece lies so much before the step: overlap-add hands a sample out when its last frame is there.
+    early = geometry.n_synthesis - geometry.hop
+    return metrics.seam_ratio(output.audio, geometry.step_samples, geometry.step_samples - early)
 
 
 def timbre(output: Recording, style: Recording, measure: TimbreMeasure) -> float:
