@@ -82,6 +82,20 @@ def test_the_style_encoder_of_the_teacher_is_shared_and_stays_as_it_is(
         assert all(torch.equal(value, before[name]) for name, value in state.items())
 
 
+def test_a_student_that_starts_from_another_run_keeps_the_style_encoder_of_its_teacher(
+    folder: Path, teacher: TransferSystem, student: TransferTrainer, tmp_path: Path
+) -> None:
+    path = tmp_path / "start.pt"
+    start = TransferTrainer(dataclasses.replace(STUDENT, seed=8), Corpus(folder), None)
+    start.save(path)
+    student.start_from(path)
+    for ours in (student.system, student.average):
+        for name, value in ours.style.state_dict().items():
+            assert torch.equal(value, teacher.style.state_dict()[name]), name
+        weight = start.average.transfer.head.conv.weight
+        assert torch.equal(ours.transfer.head.conv.weight, weight)
+
+
 def test_the_distance_hears_what_is_audible_alone(teacher: TransferSystem, batch: BandBatch) -> None:
     gains = gains_of(teacher, batch)
     taught = batch.content + gains

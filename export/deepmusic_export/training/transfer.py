@@ -235,7 +235,8 @@ class TransferTrainer:
         """Takes the averaged networks of another run's checkpoint as the start of this one.
 
         A segment network may start from a stream's: it is that stream until it has learnt to look ahead. A wide one may
-        start from a narrow one, and is that one until its copied channels have learnt apart.
+        start from a narrow one, and is that one until its copied channels have learnt apart. A student keeps the style
+        encoder of its teacher.
 
         Raises:
             ValueError: Its networks have another size.
@@ -253,6 +254,9 @@ class TransferTrainer:
         start.transfer = widened(start.transfer, ours.network.width, ours.seed)
         self.system.load_state_dict(start.state_dict())
         self.average.load_state_dict(start.state_dict())
+        if self.teacher is not None:
+            for system in (self.system, self.average):
+                system.style.load_state_dict(self.teacher.style.state_dict())
 
     def _distance(self, system: TransferSystem, batch: Batch, noise: torch.Generator) -> tuple[OracleDistance, Tensor]:
         """Distance to the oracle, and the weighted sum of what else training asks for."""
