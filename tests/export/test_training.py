@@ -134,6 +134,40 @@ def test_a_checkpoint_whose_networks_have_other_parts_is_refused(
         load_system(tmp_path / "old.pt")
 
 
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x05\x06" + bytes(18)], ids=["empty", "text", "zip"])
+def test_a_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"expected a checkpoint that deepmusic-export transfer wrote, got .*x\.pt"):
+        load_system(tmp_path / "x.pt")
+
+
+def test_what_another_verb_wrote_is_no_checkpoint(tmp_path: Path) -> None:
+    torch.save({"recipe": {"width": 64}, "network": {}}, tmp_path / "encoder.pt")
+    with pytest.raises(ValueError, match=r"expected a checkpoint that deepmusic-export transfer wrote, got .*encoder"):
+        load_system(tmp_path / "encoder.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"network": dataclasses.replace(RECIPE.network, segment=SegmentPlan())}, "got segment of width 4"),
+        ({"network": dataclasses.replace(RECIPE.network, width=8)}, "got stream of width 8"),
+        ({"style_width": 8}, "a trained style encoder of width 8;"),
+        ({"is_style_held": True}, "a held style encoder of width 4;"),
+    ],
+    ids=["kind", "width", "style width", "held"],
+)
+def test_a_run_does_not_go_on_with_other_networks(
+    change: dict[str, object],
+    told: str,
+    synth_corpus: Path,
+    trained: tuple[TransferTrainer, Path, list[float]],
+) -> None:
+    other = TransferTrainer(dataclasses.replace(RECIPE, **change), Corpus(synth_corpus), None)
+    with pytest.raises(ValueError, match=f"to go on with, stream of width 4 with a trained .*{told}.*another file"):
+        other.load(trained[1])
+
+
 def test_styles_are_told_apart_after_steps_that_silence_rectifiers(folder: Path) -> None:
     """Version 3 of the default bundle was trained with such steps, and its modulation heard no style."""
     recipe = dataclasses.replace(RECIPE, learning_rate=0.05)

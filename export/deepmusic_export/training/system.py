@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -84,9 +85,9 @@ def load_system(path: Path) -> tuple[TransferSystem, dict[str, Any]]:
     """The averaged networks of a checkpoint, in evaluation mode, and the checkpoint's other entries.
 
     Raises:
-        ValueError: It was made by another version, whose networks had other parts.
+        ValueError: It is another file, or was made by another version, whose networks had other parts.
     """
-    data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    data = read_checkpoint(path)
     system = TransferSystem(recipe_from_dict(data["recipe"]))
     if data["average"].keys() != system.state_dict().keys():
         raise ValueError(
@@ -94,6 +95,21 @@ def load_system(path: Path) -> tuple[TransferSystem, dict[str, Any]]:
         )
     system.load_state_dict(data["average"])
     return system.eval(), data
+
+
+def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What `TransferTrainer.save` wrote.
+
+    Raises:
+        ValueError: It is another file, or a broken one.
+    """
+    try:
+        data = torch.load(path, map_location=device, weights_only=True)
+    except (UnpicklingError, EOFError, RuntimeError) as error:  # what torch makes of a foreign or broken file
+        raise ValueError(f"expected a checkpoint that deepmusic-export transfer wrote, got {path}") from error
+    if not isinstance(data, dict) or not {"recipe", "system", "average"} <= data.keys():
+        raise ValueError(f"expected a checkpoint that deepmusic-export transfer wrote, got {path}")
+    return data
 
 
 def recipe_from_dict(data: dict[str, Any]) -> TransferRecipe:

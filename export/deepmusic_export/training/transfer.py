@@ -37,7 +37,13 @@ from deepmusic_export.losses import (
 from deepmusic_export.nets.transfer import STEP_FRAMES
 from deepmusic_export.nets.widen import widened
 from deepmusic_export.training.schedule import set_learning_rate
-from deepmusic_export.training.system import TransferRecipe, TransferSystem, load_system, recipe_from_dict
+from deepmusic_export.training.system import (
+    TransferRecipe,
+    TransferSystem,
+    load_system,
+    read_checkpoint,
+    recipe_from_dict,
+)
 from deepmusic_export.whole_file import whole_file
 
 #: Weight of the roughness of the gains over bands, per dB.
@@ -224,8 +230,18 @@ class TransferTrainer:
             torch.save(data, partial)
 
     def load(self, path: Path) -> None:
-        """Goes on where a checkpoint stopped."""
-        data = torch.load(path, map_location=self.device, weights_only=True)
+        """Goes on where a checkpoint stopped.
+
+        Raises:
+            ValueError: It is no checkpoint, or its networks are others than this run's.
+        """
+        data = read_checkpoint(path, self.device)
+        theirs, ours = recipe_from_dict(data["recipe"]), self.recipe
+        if any(getattr(theirs, name) != getattr(ours, name) for name in ("network", "style_width", "is_style_held")):
+            raise ValueError(
+                f"expected the networks of {path} to go on with, {_networks(theirs)}, got {_networks(ours)}; give "
+                "--width, --kind, --from, --hold-style and --teacher as before, or train into another file"
+            )
         self.system.load_state_dict(data["system"])
         self.average.load_state_dict(data["average"])
         self.optimiser.load_state_dict(data["optimiser"])
@@ -317,6 +333,13 @@ class TransferTrainer:
             entry |= {f"valid_{name}": value for name, value in self.validate().items()}
         self.history.append(entry)
         tqdm.write(" ".join(f"{name}={value:.3f}" for name, value in entry.items()))
+
+
+def _networks(recipe: TransferRecipe) -> str:
+    """What kind of networks a recipe trains, in words."""
+    kind = "stream" if recipe.network.segment is None else "segment"
+    held = "held" if recipe.is_style_held else "trained"
+    return f"{kind} of width {recipe.network.width} with a {held} style encoder of width {recipe.style_width}"
 
 
 def _live_share(values: Tensor) -> float:
