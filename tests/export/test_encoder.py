@@ -166,6 +166,15 @@ def test_a_checkpoint_of_another_size_is_refused(checkpoint: Path, soundfont_cor
         train_encoder(dataclasses.replace(RECIPE, width=4), Corpus(soundfont_corpus), None, checkpoint)
 
 
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    for name, content in (("empty.pt", b""), ("text.pt", b"no checkpoint")):
+        (tmp_path / name).write_bytes(content)
+    torch.save({"recipe": {"minutes": 1.0, "band_share": 0.75}, "system": {}}, tmp_path / "transfer.pt")
+    for path in sorted(tmp_path.iterdir()):
+        with pytest.raises(ValueError, match=f"expected a checkpoint that .* encoder wrote, got .*{path.name}"):
+            load_encoder(path)
+
+
 def test_a_training_may_start_from_imagenet_weights(soundfont_corpus: Path, tmp_path: Path) -> None:
     indices = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
     source = Vgg19(n_inputs=3, width=2)

@@ -90,12 +90,13 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path):
 def test_a_file_that_is_no_measure_is_refused_in_one_line(
     held_out_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    other = tmp_path / "report.md"
-    other.write_text("# A report")
-    assert main(["evaluate", "no-bundle", str(held_out_corpus), "--timbre", str(other)]) == 1
-    assert capsys.readouterr().err == (
-        f"deepmusic-export evaluate: expected a file that deepmusic-export timbre wrote, got {other}\n"
-    )
+    for name, content in (("report.md", "# A report"), ("empty.pt", "")):
+        other = tmp_path / name
+        other.write_text(content)
+        assert main(["evaluate", "no-bundle", str(held_out_corpus), "--timbre", str(other)]) == 1
+        assert capsys.readouterr().err == (
+            f"deepmusic-export evaluate: expected a file that deepmusic-export timbre wrote, got {other}\n"
+        )
 
 
 def test_a_held_out_corpus_cannot_be_what_the_measure_was_trained_on(

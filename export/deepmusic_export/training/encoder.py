@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -321,10 +322,17 @@ def train_encoder(
 
 
 def load_encoder(path: Path) -> tuple[AudioEncoder, dict[str, Any]]:
-    """The network of a checkpoint, in evaluation mode, and the checkpoint's other entries."""
-    data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    network = AudioEncoder(EncoderRecipe(**data["recipe"]))
-    network.load_state_dict(data["network"])
+    """The network of a checkpoint, in evaluation mode, and the checkpoint's other entries.
+
+    Raises:
+        ValueError: It is another file.
+    """
+    try:
+        data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        network = AudioEncoder(EncoderRecipe(**data["recipe"]))
+        network.load_state_dict(data["network"])
+    except (UnpicklingError, EOFError, RuntimeError, KeyError, TypeError) as error:  # whatever another file makes them
+        raise ValueError(f"expected a checkpoint that deepmusic-export encoder wrote, got {path}") from error
     return network.eval(), data
 
 

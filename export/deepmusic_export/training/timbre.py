@@ -68,7 +68,7 @@ class TimbreMeasure:
         """
         try:
             data = torch.load(path, map_location="cpu", weights_only=True)
-        except UnpicklingError as error:
+        except (UnpicklingError, EOFError, RuntimeError) as error:
             raise ValueError(f"expected a file that deepmusic-export timbre wrote, got {path}") from error
         found = data.get("format") if isinstance(data, dict) else None
         if found != FILE_FORMAT:
