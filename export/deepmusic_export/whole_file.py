@@ -20,6 +20,8 @@ def partial_path(path: Path) -> Path:
 def whole_file(path: Path) -> Iterator[Path]:
     """Gives a file to write, which takes the place of `path` when the body has ended well, and else goes.
 
+    What was worked on for hours is not lost for want of a folder: that is made too.
+
     Args:
         path: The file that is to appear; an old one stays until then.
 
@@ -27,6 +29,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         OSError: The file could not take its place.
     """
     partial = partial_path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
         partial.replace(path)

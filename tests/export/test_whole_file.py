@@ -41,3 +41,10 @@ def test_long_names_that_begin_alike_do_not_meet(tmp_path: Path) -> None:
     first, second = (partial_path(tmp_path / f"{'é' * 120}{number}.wav") for number in (1, 2))
     assert first != second
     first.touch()  # a name that the file system takes
+
+
+def test_its_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "new" / "figures.json"
+    with whole_file(path) as partial:
+        partial.write_text("{}")
+    assert [file.name for file in path.parent.iterdir()] == ["figures.json"]
