@@ -127,6 +127,16 @@ def test_the_test_signal_peaks_at_minus_one_decibel():
     assert 20 * np.log10(np.abs(audio).max()) == pytest.approx(-1.0, abs=1e-3)
 
 
+def test_a_folder_in_place_of_a_file_is_one_line_and_status_1(
+    synth_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    small = ["--width", "4", "--batch", "1", "--minutes", "0.0001"]
+    assert main(["transfer", str(synth_corpus), "-o", str(tmp_path), *small]) == 1
+    captured = capsys.readouterr().err
+    assert captured.startswith("deepmusic-export transfer: ")
+    assert captured.count("\n") == 1
+
+
 @pytest.mark.parametrize("arguments", [["render"], ["onnx", "missing.pt"], ["evaluate"], []])
 def test_a_wrong_command_line_is_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stopped:

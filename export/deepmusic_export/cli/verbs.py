@@ -27,7 +27,7 @@ def run(argv: list[str] | None = None) -> int:
         return 130
     except DeepmusicError as error:
         message = error.message
-    except (FileNotFoundError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         message = str(error)
     print(f"deepmusic-export {args.verb}: {message}", file=sys.stderr)
     return 1
