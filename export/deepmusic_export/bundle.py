@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deepmusic.errors import BundleInvalid
+from deepmusic.errors import BundleInvalid, RequestError
 from deepmusic.model.manifest import MANIFEST_NAME, Manifest, check_file_name
 from deepmusic.model.manifest_json import parse_manifest
 
@@ -29,7 +29,9 @@ def write_bundle(folder: Path, manifest_fields: Mapping[str, Any], files: Mappin
 
     Raises:
         BundleInvalid: the runtime would refuse the manifest; nothing is written.
+        RequestError: something is in the way that is no bundle.
     """
+    check_place(folder)
     contents = {check_file_name(name): _content(source) for name, source in files.items()}
     manifest_bytes = _manifest_bytes(manifest_fields, contents)
     manifest = parse_manifest(manifest_bytes)
@@ -44,6 +46,22 @@ def write_bundle(folder: Path, manifest_fields: Mapping[str, Any], files: Mappin
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return manifest
+
+
+def check_place(folder: Path) -> None:
+    """Makes sure that nothing is replaced but a bundle.
+
+    Raises:
+        RequestError: `folder` is a file, or holds files and no manifest.
+    """
+    if folder.is_dir():
+        is_free = (folder / MANIFEST_NAME).is_file() or not any(folder.iterdir())
+    else:
+        is_free = not folder.exists()
+    if not is_free:
+        raise RequestError(
+            f"{folder}: expected a bundle to replace, or nothing, found what is no bundle; name another folder"
+        )
 
 
 def _content(source: bytes | Path) -> bytes:

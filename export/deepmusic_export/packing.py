@@ -14,7 +14,7 @@ import torch
 
 from deepmusic.dsp.gains import BandLayout
 from deepmusic.model.manifest import EXCITATIONS, Manifest
-from deepmusic_export.bundle import write_bundle
+from deepmusic_export.bundle import check_place, write_bundle
 from deepmusic_export.data import Corpus
 from deepmusic_export.features import signal_path
 from deepmusic_export.graph import StepInputs, export_style, export_transfer, folded, halve, quantise, rounded
@@ -61,7 +61,11 @@ def pack(transfer: TransferNet, style: StyleNet, corpus: Corpus, plan: PackingPl
 
     Returns:
         The manifest as the runtime reads it.
+
+    Raises:
+        RequestError: Something is in the way that is no bundle.
     """
+    check_place(folder)
     net, style = folded(transfer), folded(style)
     if plan.half:
         net, style = rounded(net), rounded(style)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepmusic.errors import BundleInvalid
+from deepmusic.errors import BundleInvalid, RequestError
 from deepmusic.model.bundle import Bundle
 from deepmusic_export.bundle import write_bundle
 from tests.support.bundles import STATE_SIZE, bundle_files, int8_bundle, manifest_fields, passthrough_bundle
@@ -262,6 +262,19 @@ def test_writing_replaces_a_bundle_whole_and_leaves_nothing_else(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
     assert not (tmp_path / "b" / "left-over").exists()
     assert Bundle.open(tmp_path / "b").manifest.name == "second"
+
+
+def test_writing_replaces_nothing_that_is_no_bundle(tmp_path: Path) -> None:
+    """A folder of bundles, or of anything else, is not given up for one of them."""
+    passthrough_bundle(tmp_path / "bundles" / "b")
+    (tmp_path / "notes.txt").write_text("mine")
+    for place in ("bundles", "notes.txt"):
+        with pytest.raises(RequestError, match=f"{place}: expected a bundle to replace, or nothing"):
+            passthrough_bundle(tmp_path / place)
+    assert Bundle.open(tmp_path / "bundles" / "b").manifest.name == "passthrough"
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    passthrough_bundle(tmp_path / "empty")
 
 
 def test_writing_a_bundle_that_would_be_refused_writes_nothing(tmp_path: Path) -> None:

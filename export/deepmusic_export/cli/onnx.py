@@ -16,7 +16,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Adds the verb."""
     parser = subparsers.add_parser("onnx", help="write the bundle of a checkpoint")
     parser.add_argument("checkpoint", type=existing_file, help="what transfer made")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle; replaced whole")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder; an old bundle is replaced whole")
     parser.add_argument("--calibration", type=existing_folder, required=True, help="rendered corpus or pairs, for int8")
     parser.add_argument("--name", help="name of the bundle (default live, or studio for segments)")
     parser.add_argument("--version", default="1")
