@@ -275,6 +275,17 @@ def test_pairs_of_other_recordings_are_refused(pairs: Path, takes: Path, tmp_pat
         render_recordings(replace(plan_of(takes), seed=9), tmp_path / "pairs", n_processes=1)
 
 
+def test_pairs_and_checkpoints_may_lie_among_the_recordings(tmp_path: Path) -> None:
+    write(tmp_path / "take.wav", melody(12.0, 8000)[None], 8000)
+    plan = replace(plan_of(tmp_path), hours=0.001)
+    first = render_recordings(plan, tmp_path / "mine.pairs", n_processes=1)
+    (tmp_path / "mine.pt").write_bytes(b"no sound")
+    assert render_recordings(plan, tmp_path / "mine.pairs", n_processes=1) == first
+    write(tmp_path / "another.wav", melody(12.0, 8000)[None], 8000)
+    with pytest.raises(RequestError, match="found others"):
+        render_recordings(plan, tmp_path / "mine.pairs", n_processes=1)
+
+
 def test_a_recording_is_known_again_wherever_its_folder_lies() -> None:
     fields = {"sample_rate_hz": 8000, "section_samples": 48000, "starts": (0, 48000)}
     one, same, other = (

@@ -93,9 +93,16 @@ class Survey:
         return sum(recording.section_s * len(recording.starts) for recording in self.recordings)
 
     def is_of(self, folder: Path) -> bool:
-        """Whether the folder still holds the same files, told by names, sizes and times."""
-        known = {(one.name, one.n_bytes, one.modified_ns) for one in (*self.recordings, *self.skipped)}
-        return known == {(name, stat.st_size, stat.st_mtime_ns) for name, stat in _files(folder)}
+        """Whether the folder still holds the same recordings, told by names, sizes and times.
+
+        Files that cannot be used may come and go: a checkpoint and its pairs may lie in the folder.
+        """
+        recordings, skipped = (
+            {(one.name, one.n_bytes, one.modified_ns) for one in files} for files in (self.recordings, self.skipped)
+        )
+        stats = {(name, stat.st_size, stat.st_mtime_ns): stat for name, stat in _files(folder)}
+        others = stats.keys() - recordings - skipped
+        return recordings <= stats.keys() and not any(_is_usable(folder, key[0], stats[key]) for key in others)
 
 
 def survey(folder: Path) -> Survey:
@@ -154,6 +161,14 @@ def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
         name = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in name.parts):
             yield name.as_posix(), path.stat()
+
+
+def _is_usable(folder: Path, name: str, stat: os.stat_result) -> bool:
+    try:
+        _recording(folder, name, stat)
+    except DeepmusicError:
+        return False
+    return True
 
 
 def _recording(folder: Path, name: str, stat: os.stat_result) -> OwnRecording:
