@@ -275,6 +275,11 @@ def test_pairs_of_other_recordings_are_refused(pairs: Path, takes: Path, tmp_pat
         render_recordings(replace(plan_of(takes), seed=9), tmp_path / "pairs", n_processes=1)
 
 
+def test_a_rendered_corpus_is_not_taken_for_pairs_of_the_recordings(takes: Path, synth_corpus: Path) -> None:
+    with pytest.raises(RequestError, match="got a corpus; name another"):
+        render_recordings(plan_of(takes), synth_corpus, n_processes=1)
+
+
 def test_pairs_and_checkpoints_may_lie_among_the_recordings(tmp_path: Path) -> None:
     write(tmp_path / "take.wav", melody(12.0, 8000)[None], 8000)
     plan = replace(plan_of(tmp_path), hours=0.001)

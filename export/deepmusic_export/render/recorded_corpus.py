@@ -53,7 +53,7 @@ def render_recordings(plan: RecordedPlan, folder: Path, n_processes: int = 2) ->
         What was found in the folder.
 
     Raises:
-        RequestError: Nothing in the folder can be used, or the corpus was made of other recordings.
+        RequestError: Nothing in the folder can be used, or the corpus was made of other recordings, or of none.
     """
     found = _survey(plan, folder)
     places = _places(plan, found)
@@ -75,6 +75,8 @@ def _survey(plan: RecordedPlan, folder: Path) -> Survey:
     record = folder / _RECORD_NAME
     made_with = {"format": FILE_FORMAT, "seed": plan.seed, "n_patches": plan.n_patches, "n_scores": plan.n_scores}
     if not record.exists():
+        if any(folder.glob("group_*.npy")):
+            raise RequestError(f"expected pairs of recordings in {folder}, or nothing, got a corpus; name another")
         found = survey(plan.source)
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(record) as partial:
