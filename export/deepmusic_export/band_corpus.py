@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from deepmusic.dsp.gains import BandLayout
-from deepmusic_export.data import LEVEL_SPREAD_DB, QUIET_DBFS, Corpus, draw_patches
+from deepmusic_export.data import LEVEL_SPREAD_DB, QUIET_DBFS, Corpus, check_length, draw_patches
 from deepmusic_export.features import signal_path
 from deepmusic_export.hybrids import random_eq, random_hybrid
 from deepmusic_export.whole_file import whole_file
@@ -113,6 +113,7 @@ class BandCorpus:
         p, q = pair
         r = rng.choice(styles)
         a, b = rng.choice(n_scores, size=2, replace=False)
+        check_length(length, n_frames, "frames")
         start, style_start = rng.integers(0, length - n_frames + 1, size=2)
         content = levels[p, a, start : start + n_frames].astype(np.float32)
         parts = [(b, style_start), (a, start)]

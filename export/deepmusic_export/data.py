@@ -147,6 +147,9 @@ class Corpus:
             size: Number of examples.
             n_samples: Length of content and oracle; the style is as long.
             is_varied: Whether instruments may be mixed and equalised: what training wants and a judge does not.
+
+        Raises:
+            ValueError: A clip is shorter.
         """
         rate = int(rng.choice([group.sample_rate_hz for group in self._groups.values()]))
         paths = [path for path, group in self._groups.items() if group.sample_rate_hz == rate]
@@ -168,7 +171,8 @@ class Corpus:
             return None
         p, q = pair
         a, b = rng.choice(n_scores, size=2, replace=False)
-        start, style_start = rng.integers(0, length - n_samples, size=2)
+        check_length(length, n_samples)
+        start, style_start = rng.integers(0, max(1, length - n_samples), size=2)
         levels = -20.0 + rng.uniform(-LEVEL_SPREAD_DB, LEVEL_SPREAD_DB, size=2)
 
         def played(patch: int, others: np.ndarray, shares: tuple[float, float], at: list[tuple[int, int]]) -> Clips:
@@ -206,6 +210,18 @@ def draw_patches(rng: np.random.Generator, n_patches: int, styles: np.ndarray) -
     if rng.random() < IDENTITY_SHARE:
         return q, q
     return int((q + rng.integers(1, n_patches)) % n_patches), q
+
+
+def check_length(length: int, wanted: int, unit: str = "samples") -> None:
+    """Makes sure that a part of so many samples or frames can be cut from a clip.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if length < wanted:
+        raise ValueError(
+            f"expected clips of at least {wanted} {unit}, got one of {length}; render longer ones, or ask for less"
+        )
 
 
 def _cut(clip: np.ndarray, start: int, n_samples: int) -> np.ndarray:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from deepmusic.dsp.gains import BandLayout
+from deepmusic_export.band_corpus import BandCorpus
 from deepmusic_export.data import LEVEL_SPREAD_DB, Corpus
 from deepmusic_export.training.labelled import (
     DRUM_FAMILY,
@@ -57,6 +59,21 @@ def test_a_batch_follows_from_its_generator(synth_corpus: Path) -> None:
     assert torch.equal(first.content, second.content)
     assert torch.equal(first.style, second.style)
     assert torch.equal(first.oracle, second.oracle)
+
+
+def test_a_part_as_long_as_the_clip_is_the_clip_and_a_longer_one_is_refused(synth_corpus: Path, tmp_path: Path) -> None:
+    length = 1024
+    shutil.copy(synth_corpus / "group_00000.json", tmp_path)
+    path = shutil.copy(synth_corpus / "group_00000.npy", tmp_path)
+    np.save(path, np.load(path)[:, :, 4096 : 4096 + length])
+    corpus, rng = Corpus(tmp_path), np.random.default_rng(0)
+    assert corpus.batch(rng, 2, length).content.shape == (2, length)
+    with pytest.raises(ValueError, match="expected clips of at least 1025 samples, got one of 1024; render longer"):
+        corpus.batch(rng, 2, length + 1)
+    with pytest.raises(ValueError, match="expected clips of at least 4096 samples, got one of 1024; render longer"):
+        LabelledCorpus(corpus).batch(rng, 4, NOTE_FRAME_SAMPLES)
+    with pytest.raises(ValueError, match="expected clips of at least 5 frames, got one of 4; render longer"):
+        BandCorpus(corpus, BandLayout()).batch(rng, 2, 5)
 
 
 def test_groups_that_appear_later_are_found(synth_corpus: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepmusic_export.data import QUIET_DBFS, Corpus, level_dbfs
+from deepmusic_export.data import QUIET_DBFS, Corpus, check_length, level_dbfs
 
 #: A clip without this label; it has no part in the loss.
 UNKNOWN = -100
@@ -112,6 +112,7 @@ class LabelledCorpus:
 
     def _crop(self, rng: np.random.Generator, place: tuple[Path, int, int], n_samples: int) -> tuple[np.ndarray, int]:
         clip, _ = self.corpus.clip(*place)
+        check_length(len(clip), n_samples)
         start = int(rng.integers(0, len(clip) - n_samples + 1))
         return clip[start : start + n_samples], start
 
