@@ -26,6 +26,8 @@ from deepmusic_export.nets.transfer import TransferNet
 GOLDEN_FRAMES, GOLDEN_SEGMENTS = 256, 3
 #: Steps of each clip that calibrate int8, spread over the clip.
 CALIBRATION_STEPS_A_CLIP = 24
+#: Samples of a step at the rates of a corpus: clips are whole steps.
+_CLIP_GRAIN = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,10 @@ class PackingPlan:
     """data, steps, hours, seed, host, note: the manifest's training note."""
     metrics: dict[str, float] = field(default_factory=dict)
     licence: str = "MIT"
+
+    def __post_init__(self) -> None:
+        if self.clip_samples < _CLIP_GRAIN or self.clip_samples % _CLIP_GRAIN:
+            raise ValueError(f"expected clip_samples to be a multiple of {_CLIP_GRAIN}, got {self.clip_samples}")
 
 
 def pack(transfer: TransferNet, style: StyleNet, corpus: Corpus, plan: PackingPlan, folder: Path) -> Manifest:

@@ -17,6 +17,7 @@ from deepmusic_export.cli import main
 from deepmusic_export.data import Corpus
 from deepmusic_export.evaluate.pairs import draw_pairs
 from deepmusic_export.nets.transfer import TransferConfig
+from deepmusic_export.packing import PackingPlan
 from deepmusic_export.training.system import TransferRecipe, load_system
 from deepmusic_export.training.transfer import TransferTrainer
 from deepmusic_export.verify import chords, drift_db, verify
@@ -125,6 +126,36 @@ def test_the_test_signal_peaks_at_minus_one_decibel():
     audio = chords(1.0, 48000)
     assert audio.shape == (2, 48000)
     assert 20 * np.log10(np.abs(audio).max()) == pytest.approx(-1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["onnx", "FILE", "-o", "x", "--calibration", "FOLDER", "--no-int8", "--full-range"], "expected an int8 file"),
+        (["encoder", "FOLDER", "-o", "x", "--held-out", "FOLDER", "--imagenet-sha256", "0"], "expected --imagenet"),
+        (["optimise", "FILE", "FILE", "-o", "x.wav", "--sha256", "0"], "expected ImageNet weights"),
+    ],
+    ids=["full range", "encoder's checksum", "optimise's checksum"],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "file").touch()
+    places = {"FILE": str(tmp_path / "file"), "FOLDER": str(tmp_path)}
+    assert main([places.get(argument, argument) for argument in arguments]) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_pairs_without_recordings_are_usage(synth_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        main(["transfer", str(synth_corpus), "-o", str(tmp_path / "x.pt"), "--pairs", str(synth_corpus)])
+    assert "expected --audio-folder beside --pairs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("clip_samples", [0, 50000])
+def test_a_calibration_clip_is_whole_steps(clip_samples: int):
+    with pytest.raises(ValueError, match=f"a multiple of 1024, got {clip_samples}"):
+        PackingPlan(name="x", version="1", clip_samples=clip_samples)
 
 
 def test_a_folder_in_place_of_a_file_is_one_line_and_status_1(

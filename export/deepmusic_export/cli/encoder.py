@@ -26,6 +26,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Trains until the budget is spent, then prints the held-out figures beside the baselines."""
+    if args.imagenet_sha256 is not None and args.imagenet is None:
+        raise ValueError("expected --imagenet beside --imagenet-sha256, which is its checksum")
     from deepmusic_export.data import Corpus
     from deepmusic_export.training.encoder import EncoderRecipe, train_encoder
     from deepmusic_export.training.encoder_report import report

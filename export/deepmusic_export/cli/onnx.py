@@ -32,6 +32,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Writes the bundle."""
+    if args.full_range and args.no_int8:
+        raise ValueError("expected an int8 file for --full-range; leave --no-int8 or --full-range out")
     from deepmusic_export.data import Corpus
     from deepmusic_export.packing import PackingPlan, pack
     from deepmusic_export.training.system import load_system

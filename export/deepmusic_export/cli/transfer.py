@@ -79,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
     """Trains until the time budget is spent."""
     if not args.corpus and args.audio_folder is None:
         args.refuse("expected a folder that render made, or --audio-folder with recordings of your own")
+    if args.pairs is not None and args.audio_folder is None:
+        args.refuse("expected --audio-folder beside --pairs; pairs that are there already are a corpus like any other")
     if args.hold_style and args.start is None:
         raise ValueError("expected --from beside --hold-style: a fresh style encoder has learnt nothing yet")
     from deepmusic_export.data import Corpus

@@ -105,6 +105,8 @@ class OptimisePlan:
             )
         if self.vgg is not None and self.imagenet is not None:
             raise ValueError("expected a checkpoint or ImageNet weights for the VGG19, got both; choose one")
+        if self.imagenet is None and self.imagenet_sha256 is not None:
+            raise ValueError("expected ImageNet weights beside their checksum, got none; name them with --imagenet")
         if self.imagenet is not None and self.recipe != "gatys":
             raise ValueError("expected the recipe gatys for ImageNet weights: gains listens with audio weights")
 
