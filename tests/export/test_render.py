@@ -302,3 +302,19 @@ def test_a_missing_soundfont_is_told_with_what_to_do(
     assert main(["render", "-o", str(tmp_path / "out")]) == 1
     assert "none.sf2; install it, or name one with --soundfont" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--hours", "0"], "expected --hours above 0, got 0"),
+        (["--synth-share", "0.8", "--drum-share", "0.3"], "that make 1 at most, got 0.8 and 0.3"),
+    ],
+    ids=["hours", "shares"],
+)
+def test_a_corpus_that_cannot_be_is_refused(
+    options: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["render", "-o", str(tmp_path / "corpus"), *options]) == 1
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "corpus").exists()

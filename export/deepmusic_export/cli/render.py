@@ -55,6 +55,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Renders what is missing."""
+    if args.hours is not None and not args.hours > 0:
+        raise ValueError(f"expected --hours above 0, got {args.hours:g}")
+    if min(args.synth_share, args.drum_share) < 0 or args.synth_share + args.drum_share > 1:
+        raise ValueError(
+            f"expected --synth-share and --drum-share that make 1 at most, got {args.synth_share:g} and "
+            f"{args.drum_share:g}"
+        )
     if args.audio_folder is not None:
         from deepmusic_export.cli.own_recordings import DEFAULT_HOURS, make_pairs
 
