@@ -164,6 +164,11 @@ def test_a_click_where_steps_meet_is_a_seam(player: Player, monkeypatch: pytest.
     assert seam(Recording(player.play(content, vector, RATE_HZ), RATE_HZ)) > 5.0
 
 
+def test_an_evaluation_without_pairs_is_refused():
+    with pytest.raises(ValueError, match="expected at least one pair"):
+        EvaluationPlan(n_pairs=0)
+
+
 def test_parts_are_rows_of_the_table(player: Player, held_out_corpus: Path):
     plan = EvaluationPlan(n_pairs=1, has_parts=True)
     pairs = evaluate(plan, player, {"held": Corpus(held_out_corpus)}, None).pairs

@@ -33,6 +33,10 @@ class EvaluationPlan:
     seed: int = 3
     """Seed of all draws."""
 
+    def __post_init__(self) -> None:
+        if self.n_pairs < 1:
+            raise ValueError(f"expected at least one pair of each corpus to measure on, got {self.n_pairs}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
