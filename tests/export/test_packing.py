@@ -120,6 +120,7 @@ def test_int8_does_not_drift_over_windows(packed: Path):
     ratios = drift_db(packed, minutes=0.1, window_s=1.0)
     assert len(ratios) == 5
     assert min(ratios) > 0.5 * max(ratios)
+    assert drift_db(packed, minutes=0.01, window_s=1.0) == ratios[:1]
 
 
 def test_the_test_signal_peaks_at_minus_one_decibel():
@@ -156,6 +157,15 @@ def test_pairs_without_recordings_are_usage(synth_corpus: Path, tmp_path: Path, 
 def test_a_calibration_clip_is_whole_steps(clip_samples: int):
     with pytest.raises(ValueError, match=f"a multiple of 1024, got {clip_samples}"):
         PackingPlan(name="x", version="1", clip_samples=clip_samples)
+
+
+def test_figures_that_evaluate_did_not_write_are_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "figures.json").write_text('{"lsd_db": 12.0}')
+    bundle = ["-o", str(tmp_path / "bundle"), "--calibration", str(tmp_path)]
+    assert main(["onnx", str(checkpoint), *bundle, "--metrics", str(tmp_path / "figures.json")]) == 1
+    assert "expected the file that evaluate --json wrote, got" in capsys.readouterr().err
 
 
 def test_a_folder_in_place_of_a_file_is_one_line_and_status_1(

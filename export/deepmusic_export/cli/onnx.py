@@ -47,12 +47,19 @@ def run(args: argparse.Namespace) -> int:
         full_range=args.full_range,
         clip_samples=args.clip_samples,
         training=_training_note(checkpoint, args),
-        metrics={} if args.metrics is None else json.loads(args.metrics.read_text())["summary"],
+        metrics={} if args.metrics is None else _metrics(args.metrics),
     )
     manifest = pack(system.transfer, system.style, Corpus(args.calibration), plan, args.output)
     for name, entry in manifest.files.items():
         print(f"{name}: {entry.n_bytes / 1e6:.2f} MB", file=sys.stderr)
     return 0
+
+
+def _metrics(path: Path) -> dict[str, float]:
+    data = json.loads(path.read_text())
+    if not isinstance(data, dict) or not isinstance(data.get("summary"), dict):
+        raise ValueError(f"expected the file that evaluate --json wrote, got {path}")
+    return data["summary"]
 
 
 def _training_note(checkpoint: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
