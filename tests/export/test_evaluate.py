@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -179,6 +181,32 @@ def test_parts_are_rows_of_the_table(player: Player, held_out_corpus: Path):
 def test_a_bundle_whose_style_has_no_profile_is_refused_before_parts_are_measured(tmp_path: Path):
     with pytest.raises(ValueError, match=r"got 8 numbers in 'segment-noise'; leave --parts out"):
         without_parts(Player(segment_noise_bundle(tmp_path / "segment")), [])
+
+
+def test_a_pair_is_never_of_one_sound(held_out_corpus: Path, tmp_path: Path):
+    """The right answer would be the content itself."""
+    (first, *_) = sorted(held_out_corpus.glob("group_*.npy"))
+    meta = json.loads(first.with_suffix(".json").read_text())
+    patches = meta["patches"]
+    for twin in range(2, len(patches)):
+        patches[twin] = patches[0]
+    shutil.copy(first, tmp_path)
+    (tmp_path / f"{first.stem}.json").write_text(json.dumps(meta))
+    pairs = draw_pairs(Corpus(tmp_path), "twins", 12, seed=5)
+    numbers = [[int(end.split("/")[0]) for end in pair.name.split(" ", 1)[1].split(" as ")] for pair in pairs]
+    assert all((content == 1) != (style == 1) for content, style in numbers)
+    patches[1] = patches[0]
+    (tmp_path / f"{first.stem}.json").write_text(json.dumps(meta))
+    with pytest.raises(ValueError, match="expected a group with two different instruments in twins"):
+        draw_pairs(Corpus(tmp_path), "twins", 1, seed=5)
+
+
+def test_a_corpus_of_silence_is_given_up(held_out_corpus: Path, tmp_path: Path):
+    (first, *_) = sorted(held_out_corpus.glob("group_*.npy"))
+    np.save(tmp_path / first.name, np.zeros_like(np.load(first)))
+    shutil.copy(first.with_suffix(".json"), tmp_path)
+    with pytest.raises(ValueError, match="two different instruments that sound in every group of silent"):
+        draw_pairs(Corpus(tmp_path), "silent", 1, seed=5)
 
 
 def test_a_corpus_with_too_few_instruments_for_a_swap_is_refused(soundfont_corpus: Path):
