@@ -19,13 +19,14 @@ from deepmusic.session.offline import render
 from deepmusic.session.session import Session
 from deepmusic.styles.learn import learn
 from deepmusic_export.data import Corpus
+from deepmusic_export.evaluate.scores import seam
 from deepmusic_export.metrics import Recording, log_spectral_distance_db, seam_ratio
 from deepmusic_export.nets.timbre import timbre_distance
 from deepmusic_export.render.patches import Patch
 from deepmusic_export.render.scores import random_score
 from deepmusic_export.render.soundfont import render_clips
 from deepmusic_export.training.timbre import TimbreMeasure, TimbreRecipe, train_timbre
-from tests.session.streams import STEP, play_through
+from tests.session.streams import play_through
 
 RATE_HZ = 48000
 
@@ -131,14 +132,14 @@ def sweep(content: Audio, every: int, path: str) -> Audio:
 def test_a_live_sweep_has_no_seams_where_the_fader_moves_and_no_more_where_steps_meet(path: str, every: int):
     audio = sweep(drone(), every, path)[0]
     assert seam_ratio(audio, every, RATE_HZ // 4) <= SEAM_LIMIT
-    assert seam_ratio(audio, STEP) <= max(SEAM_LIMIT, step_seam_at_rest(path))
+    assert seam(Recording(audio, RATE_HZ)) <= max(SEAM_LIMIT, step_seam_at_rest(path))
 
 
 @cache
 def step_seam_at_rest(path: str) -> float:
     """Of the drone in a style that stays, the roughest of three."""
     outputs = (render(config(), model(), mixed(path, weight), drone())[0] for weight in (0.0, 0.5, 1.0))
-    return max(seam_ratio(output, STEP) for output in outputs)
+    return max(seam(Recording(output, RATE_HZ)) for output in outputs)
 
 
 @pytest.mark.parametrize("path", PATHS)
