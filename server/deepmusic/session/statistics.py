@@ -12,7 +12,7 @@ import numpy.typing as npt
 from deepmusic.errors import BadConfig
 
 MAX_STATISTICS = 16384
-"""Most floats of statistics, 64 KiB; of a bundle with more nothing is handed out. The shipped one has 546."""
+"""Most floats of statistics, 64 KiB; of a bundle with more nothing is handed out. The shipped one has 994."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
