@@ -6,6 +6,7 @@ Both act on the wet alone, before it meets the dry.
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import numpy as np
 import numpy.typing as npt
@@ -63,9 +64,10 @@ class LoudnessMatch:
         self._rate = 1.0 - float(np.exp(-1.0 / (time_constant_s * geometry.frames_per_s)))
         self._gate = 10.0 ** (gate_dbfs / 10.0)
         self._largest_ratio = 10.0 ** (max_gain_db / 10.0)
-        self._recent = [0.0] * round(MOMENTARY_S * geometry.frames_per_s)
-        """Power of the last frames of the content, 0 where it was below the gate; a ring."""
-        self._next = self._n_recent = self._n_heard = 0
+        n_recent = round(MOMENTARY_S * geometry.frames_per_s)
+        self._recent = deque([0.0] * n_recent, maxlen=n_recent)
+        """Power of the last frames of the content, 0 where it was below the gate."""
+        self._n_heard = 0
         self._content = self._wet = 0.0
         self._gain_db = 0.0
 
@@ -102,28 +104,26 @@ class LoudnessMatch:
 
     def reset(self) -> None:
         """As if nothing had been heard."""
-        self._recent[:] = [0.0] * len(self._recent)
-        self._next = self._n_recent = self._n_heard = 0
+        self._recent.extend([0.0] * len(self._recent))
+        self._n_heard = 0
         self._content = self._wet = self._gain_db = 0.0
 
     def resume(self, content: float, wet: float) -> None:
         """As if content and wet of these powers had been heard for long; nothing where the content's is 0."""
         self.reset()
         if content > 0.0:
-            self._recent[:] = [content] * len(self._recent)
-            self._n_recent = self._n_heard = len(self._recent)
+            self._recent.extend([content] * len(self._recent))
+            self._n_heard = len(self._recent)
             self._content, self._wet = content, wet
             self._gain_db = self._matching_gain_db()
 
     def _hear(self, content: float, wet: float) -> None:
         is_heard = content >= self._gate
-        self._n_recent += is_heard - (self._recent[self._next] > 0.0)
-        self._recent[self._next] = content if is_heard else 0.0
-        self._next = (self._next + 1) % len(self._recent)
+        self._recent.append(content if is_heard else 0.0)
         if not is_heard:
             return
         self._n_heard += 1
-        momentary = sum(self._recent) / self._n_recent
+        momentary = sum(self._recent) / (len(self._recent) - self._recent.count(0.0))
         if momentary < self._content:
             self._wet *= momentary / self._content
             self._content = momentary
