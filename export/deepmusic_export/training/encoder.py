@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from deepmusic_export.nets.picture import picture
 from deepmusic_export.nets.vgg19 import STYLE_LAYERS, WIDTHS, Vgg19, read_weights
 from deepmusic_export.training.labelled import N_FAMILIES, N_KEYS, N_PROGRAMS, UNKNOWN, LabelledClips, LabelledCorpus
 from deepmusic_export.training.schedule import set_learning_rate
+from deepmusic_export.training.torch_file import expecting
 from deepmusic_export.whole_file import whole_file
 
 #: Columns in a note frame: the pools before relu3_4.
@@ -327,12 +327,10 @@ def load_encoder(path: Path) -> tuple[AudioEncoder, dict[str, Any]]:
     Raises:
         ValueError: It is another file.
     """
-    try:
+    with expecting("a checkpoint that deepmusic-export encoder wrote", path):
         data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         network = AudioEncoder(EncoderRecipe(**data["recipe"]))
         network.load_state_dict(data["network"])
-    except (UnpicklingError, EOFError, RuntimeError, KeyError, TypeError) as error:  # whatever another file makes them
-        raise ValueError(f"expected a checkpoint that deepmusic-export encoder wrote, got {path}") from error
     return network.eval(), data
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.style_net import StyleNet
 from deepmusic_export.nets.transfer import TransferConfig, TransferNet
+from deepmusic_export.training.torch_file import expecting
 
 #: Frames at the crop's end that the loss of a segment network leaves out: its convolutions see 45 frames ahead, and the
 #: end of a crop is no end of a recording.
@@ -103,12 +103,11 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     Raises:
         ValueError: It is another file, or a broken one.
     """
-    try:
+    wanted = "a checkpoint that deepmusic-export transfer wrote"
+    with expecting(wanted, path):
         data = torch.load(path, map_location=device, weights_only=True)
-    except (UnpicklingError, EOFError, RuntimeError) as error:  # what torch makes of a foreign or broken file
-        raise ValueError(f"expected a checkpoint that deepmusic-export transfer wrote, got {path}") from error
     if not isinstance(data, dict) or not {"recipe", "system", "average"} <= data.keys():
-        raise ValueError(f"expected a checkpoint that deepmusic-export transfer wrote, got {path}")
+        raise ValueError(f"expected {wanted}, got {path}")
     return data
 
 

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,6 +18,7 @@ from deepmusic_export.data import Corpus
 from deepmusic_export.metrics import Recording
 from deepmusic_export.nets.timbre import TimbreNet, mfcc_frames
 from deepmusic_export.training.schedule import set_learning_rate
+from deepmusic_export.training.torch_file import expecting
 from deepmusic_export.whole_file import whole_file
 
 #: Distance by which another instrument must be farther away than the same one (Cifka et al. 2021 do not tell theirs).
@@ -66,10 +66,8 @@ class TimbreMeasure:
         Raises:
             ValueError: It is another file, or of another format.
         """
-        try:
+        with expecting("a file that deepmusic-export timbre wrote", path):
             data = torch.load(path, map_location="cpu", weights_only=True)
-        except (UnpicklingError, EOFError, RuntimeError) as error:
-            raise ValueError(f"expected a file that deepmusic-export timbre wrote, got {path}") from error
         found = data.get("format") if isinstance(data, dict) else None
         if found != FILE_FORMAT:
             raise ValueError(f"expected a timbre file of format {FILE_FORMAT} in {path}, got {found}")
