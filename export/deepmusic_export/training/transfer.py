@@ -268,11 +268,10 @@ class TransferTrainer:
                 f"{theirs.network.width} or a multiple, and the same kind"
             )
         start.transfer = widened(start.transfer, ours.network.width, ours.seed)
+        if self.teacher is not None:
+            start.style = self.teacher.style
         self.system.load_state_dict(start.state_dict())
         self.average.load_state_dict(start.state_dict())
-        if self.teacher is not None:
-            for system in (self.system, self.average):
-                system.style.load_state_dict(self.teacher.style.state_dict())
 
     def _distance(self, system: TransferSystem, batch: Batch, noise: torch.Generator) -> tuple[OracleDistance, Tensor]:
         """Distance to the oracle, and the weighted sum of what else training asks for."""
