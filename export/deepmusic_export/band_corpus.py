@@ -65,7 +65,6 @@ class BandCorpus:
         for group in tqdm([g for g in self._corpus.groups() if g not in self._levels], unit="group", disable=None):
             path = group.parent / f"bands_{self._layout.n_bands:03d}" / group.name
             if not path.exists():
-                path.parent.mkdir(exist_ok=True)
                 with whole_file(path) as partial, partial.open("wb") as file:
                     np.save(file, self._measure(group))
             self._levels[group] = np.load(path, mmap_mode="r")

@@ -170,7 +170,6 @@ def _downloaded(url: str, sha256: str, cache: Path, fetch: Fetch) -> Path:
     path = cache / f"{sha256}.pt"
     if path.exists():
         return path
-    cache.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     with whole_file(path) as partial:
         with fetch(url) as response, partial.open("wb") as file:

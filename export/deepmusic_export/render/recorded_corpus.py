@@ -78,7 +78,6 @@ def _survey(plan: RecordedPlan, folder: Path) -> Survey:
         if any(folder.glob("group_*.npy")):
             raise RequestError(f"expected pairs of recordings in {folder}, or nothing, got a corpus; name another")
         found = survey(plan.source)
-        folder.mkdir(parents=True, exist_ok=True)
         with whole_file(record) as partial:
             partial.write_text(json.dumps(made_with | asdict(found), indent=1))
         return found
