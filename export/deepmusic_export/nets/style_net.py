@@ -39,11 +39,16 @@ def band_profile(features: Tensor, active: Tensor) -> Tensor:
     Returns:
         (batch, 3, bands).
     """
-    share = (active / torch.clamp(active.sum(1, keepdim=True), min=1.0))[..., None]
+    share = _shares(active, 1)[..., None]
     mean = (features * share).sum(1)
     deviation = torch.sqrt(((features - mean[:, None]).square() * share).sum(1) + 1e-5)
     peak = ((features.clamp(min=0) + 1e-3).pow(PEAK_POWER) * share).sum(1).clamp(min=1e-24).pow(1 / PEAK_POWER)
     return torch.stack([mean, deviation, peak], dim=1)
+
+
+def _shares(active: Tensor, dim: int) -> Tensor:
+    """Weights of a mean over the frames that sound, which lie along `dim`; all 0 where none does."""
+    return active / torch.clamp(active.sum(dim, keepdim=True), min=1.0)
 
 
 class RunningStandard(nn.Module):
@@ -108,8 +113,7 @@ class StyleNet(nn.Module):
             The style vector (batch, size).
         """
         active = activity(bands)
-        n_active = torch.clamp(active.sum(1), min=1.0)
-        level = torch.sqrt(torch.clamp((bands.square().sum(-1) * active).sum(1) / n_active, min=1e-10))
+        level = torch.sqrt(torch.clamp((bands.square().sum(-1) * _shares(active, 1)).sum(1), min=1e-10))
         features = compress(bands / level[:, None, None])
         profile = band_profile(features, active)
         x = torch.cat(
@@ -141,7 +145,7 @@ def _moments(x: Tensor, sounding: Tensor) -> list[Tensor]:
 
     `sounding` (batch, 1, frames, 1) is 1 there, else 0.
     """
-    share = sounding / (torch.clamp(sounding.sum(2, keepdim=True), min=1.0) * x.shape[3])
+    share = _shares(sounding, 2) / x.shape[3]
     mean = (x * share).sum((2, 3))
     deviation = torch.sqrt(((x - mean[:, :, None, None]).square() * share).sum((2, 3)) + 1e-5)
     return [mean, deviation]
