@@ -41,19 +41,17 @@ def draw_pairs(corpus: Corpus, source: str, n_pairs: int, seed: int) -> list[Pai
         raise ValueError(f"expected a group with two different instruments in {source}, found none")
     n_in_vain = 0
     while len(pairs) < n_pairs:
+        if n_in_vain > MOST_DRAWS_IN_VAIN:
+            raise ValueError(f"expected two different instruments that sound in every group of {source}, found none")
+        n_in_vain += 1
         group = groups[len(pairs) % len(groups)]
         n_scores = corpus.shape(group)[1]
         p, q = rng.choice(corpus.instruments(group), size=2, replace=False)
         a, b = rng.choice(n_scores, size=2, replace=False)
+        if corpus.sounds(group)[p] == corpus.sounds(group)[q]:
+            continue
         (content, rate), (style, _), (oracle, _) = (corpus.clip(group, *clip) for clip in ((p, a), (q, b), (q, a)))
-        is_one_sound = corpus.sounds(group)[p] == corpus.sounds(group)[q]
-        if is_one_sound or min(level_dbfs(x) for x in (content, style, oracle)) <= QUIET_DBFS:
-            n_in_vain += 1
-            if n_in_vain > MOST_DRAWS_IN_VAIN:
-                raise ValueError(
-                    f"expected two different instruments that sound in every group of {source}, found none"
-                )
-        else:
+        if min(level_dbfs(x) for x in (content, style, oracle)) > QUIET_DBFS:
             n_in_vain = 0
             name = f"{group.stem} {p}/{a} as {q}/{b}"
             pairs.append(

@@ -89,18 +89,18 @@ def without_parts(player: Player, pairs: Sequence[Pair]) -> dict[str, Method]:
         ValueError: A style of the bundle is no profile and embedding.
     """
     spec = player.model.manifest
-    if spec.style.size <= PROFILE_ROWS * spec.features.n_bands:
+    n_profile = PROFILE_ROWS * spec.features.n_bands
+    if spec.style.size <= n_profile:
         raise ValueError(
             f"expected a bundle whose style is a profile of {PROFILE_ROWS} x {spec.features.n_bands} bands and an "
             f"embedding, got {spec.style.size} numbers in {spec.name!r}; leave --parts out"
         )
     vectors = [player.learn(pair.style, pair.sample_rate_hz).values for pair in pairs]
     mean_style = np.mean(vectors, axis=0, dtype=np.float64).astype(np.float32)
-    return {part.name: _without(part, player, mean_style) for part in PARTS}
+    return {part.name: _without(part, player, mean_style, n_profile) for part in PARTS}
 
 
-def _without(part: Part, player: Player, mean_style: FloatArray) -> Method:
-    n_profile = PROFILE_ROWS * player.model.manifest.features.n_bands
+def _without(part: Part, player: Player, mean_style: FloatArray, n_profile: int) -> Method:
     model = ReducedModel(player.model, part)
 
     def run(content: np.ndarray, style: np.ndarray, sample_rate_hz: int) -> np.ndarray:
