@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,6 +227,16 @@ def test_a_run_that_was_stopped_renders_only_what_is_missing(
         ".json"
     ).read_bytes()
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_groups_of_another_plan_are_not_gone_on_with(
+    synth_corpus: Path, synth_plan: CorpusPlan, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(synth_corpus, tmp_path / "corpus"))
+    render_corpus(replace(synth_plan, n_groups=1), folder, n_processes=1)
+    with pytest.raises(ValueError, match=r"got some with seed 4 instead of 5 and clip_s .*; name another"):
+        render_corpus(replace(synth_plan, seed=5, clip_s=9.0, n_groups=3), folder, n_processes=1)
+    assert len(list(folder.glob("group_*.npy"))) == synth_plan.n_groups
 
 
 def test_training_never_hears_a_held_out_program(soundfont_corpus: Path) -> None:

@@ -2,7 +2,7 @@
 
 A group file holds int16 audio (patches, scores, samples). Any two patches p, q and two scores a, b of a group give a
 training example: content = a on p, style = b on q, oracle = a on q. The JSON file beside it says what is in it:
-rate, patches and the notes of every score.
+rate, patches and the notes of every score. `plan.json` says what all groups were made with.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from deepmusic_export.whole_file import whole_file
 
 #: Level that every clip is brought to, RMS over its loudest half, dBFS.
 CLIP_LEVEL_DBFS = -20.0
+_PLAN_NAME = "plan.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +71,32 @@ def render_corpus(plan: CorpusPlan, folder: Path, n_processes: int = 2) -> None:
     """Renders what is missing of a corpus; a group that is already there is kept, so the run can be stopped.
 
     Raises:
+        ValueError: The groups that are there were made in another way.
         RuntimeError: FluidSynth is missing or failed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    _hold_to_plan(plan, folder)
     render_groups(partial(_render_group, plan, folder), missing_groups(folder, plan.n_groups), n_processes)
+
+
+def _hold_to_plan(plan: CorpusPlan, folder: Path) -> None:
+    """Writes down what a new corpus is made with; groups of another plan are not gone on with.
+
+    A corpus of an earlier version has no record, and is gone on with as it was.
+    """
+    record = folder / _PLAN_NAME
+    made_with = {**asdict(plan), "soundfont": plan.soundfont.name}
+    del made_with["n_groups"]  # more hours go on from the groups that are there
+    if record.exists():
+        begun_with = json.loads(record.read_text())
+        if other := [name for name, value in made_with.items() if begun_with.get(name) != value]:
+            raise ValueError(
+                f"expected in {folder} groups that were made in the same way, got some with "
+                + " and ".join(f"{name} {begun_with.get(name)} instead of {made_with[name]}" for name in other)
+                + "; name another folder"
+            )
+    elif not any(folder.glob("group_*.npy")):
+        with whole_file(record) as partial:
+            partial.write_text(json.dumps(made_with, indent=1))
 
 
 def missing_groups(folder: Path, n_groups: int) -> list[int]:
