@@ -61,10 +61,10 @@ class BandCorpus:
         self.refresh()
 
     def refresh(self) -> None:
-        """Takes in groups that the corpus has found since."""
+        """Takes in groups that the corpus has found since; levels older than their audio are worked out anew."""
         for group in tqdm([g for g in self._corpus.groups() if g not in self._levels], unit="group", disable=None):
             path = group.parent / f"bands_{self._layout.n_bands:03d}" / group.name
-            if not path.exists():
+            if not path.exists() or path.stat().st_mtime_ns < group.stat().st_mtime_ns:
                 with whole_file(path) as partial, partial.open("wb") as file:
                     np.save(file, self._measure(group))
             self._levels[group] = np.load(path, mmap_mode="r")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -149,6 +150,20 @@ def test_groups_that_were_rendered_since_are_taken_in(folder: Path, tmp_path: Pa
     bands.refresh()
     assert (folder / "bands_024" / "group_00001.npy").exists()
     bands.batch(np.random.default_rng(0), 8, 96)
+
+
+def test_levels_of_a_group_that_was_rendered_anew_are_worked_out_anew(folder: Path) -> None:
+    group = folder / "group_00000.npy"
+    levels = folder / "bands_024" / group.name
+    BandCorpus(Corpus(folder), LAYOUT)
+    before = np.load(levels)
+    np.save(group, np.load(group) // 2)
+    later_ns = levels.stat().st_mtime_ns + 1_000_000_000
+    os.utime(group, ns=(later_ns, later_ns))
+    BandCorpus(Corpus(folder), LAYOUT)
+    loud = before > -60.0
+    difference = before[loud].astype(np.float32) - np.load(levels)[loud].astype(np.float32)
+    assert np.median(difference) == pytest.approx(6.02, abs=0.1)
 
 
 def test_a_corpus_of_two_folders_has_the_groups_of_both(folder: Path, tmp_path: Path) -> None:
