@@ -151,11 +151,15 @@ class Corpus:
         Raises:
             ValueError: A clip is shorter.
         """
-        rate = int(rng.choice([group.sample_rate_hz for group in self._groups.values()]))
-        paths = [path for path, group in self._groups.items() if group.sample_rate_hz == rate]
+        paths = list(self._groups)
+        rate = self._groups[self.draw(rng, paths)].sample_rate_hz
         rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         while len(rows) < size:
-            example = self._example(rng, self._groups[self.draw(rng, paths)], n_samples, is_varied)
+            # Of all groups: a favoured folder that lacks this rate has its whole share in batches of the other.
+            group = self._groups[self.draw(rng, paths)]
+            if group.sample_rate_hz != rate:
+                continue
+            example = self._example(rng, group, n_samples, is_varied)
             if example is not None:
                 rows.append(example)
         content, style, oracle = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))

@@ -88,6 +88,20 @@ def test_groups_that_appear_later_are_found(synth_corpus: Path, tmp_path: Path) 
     assert corpus.hours > hours > 0
 
 
+def test_a_favoured_folder_of_one_rate_has_its_share_of_the_audio(soundfont_corpus: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    shutil.copy(soundfont_corpus / "group_00000.json", own)
+    audio = np.load(soundfont_corpus / "group_00000.npy")
+    np.save(own / "group_00000.npy", np.full_like(audio, 3000))  # known by its level, which never moves
+    corpus, rng = Corpus(soundfont_corpus, own, favoured=own, share=0.4), np.random.default_rng(0)
+    rates = {json.loads(path.read_text())["sample_rate_hz"] for path in soundfont_corpus.glob("group_*.json")}
+    assert rates == {44100, 48000}
+    batches = [corpus.batch(rng, 4, 1024) for _ in range(400)]
+    is_own = torch.cat([batch.style.std(1) < SILENT for batch in batches])
+    assert float(is_own.float().mean()) == pytest.approx(0.4, abs=0.05)
+
+
 def test_an_empty_folder_is_told_how_to_be_filled(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="deepmusic-export render"):
         Corpus(tmp_path)
