@@ -96,6 +96,17 @@ def test_a_student_that_starts_from_another_run_keeps_the_style_encoder_of_its_t
         assert torch.equal(ours.transfer.head.conv.weight, weight)
 
 
+def test_a_student_is_not_gone_on_with_without_its_teacher(
+    folder: Path, teacher: TransferSystem, student: TransferTrainer, tmp_path: Path
+) -> None:
+    path = tmp_path / "student.pt"
+    student.save(path)
+    TransferTrainer(STUDENT, Corpus(folder), None, teacher=teacher).load(path)
+    alone = TransferTrainer(dataclasses.replace(STUDENT, is_style_held=True), Corpus(folder), None)
+    with pytest.raises(ValueError, match=r"style encoder of width \d+ and a teacher, got"):
+        alone.load(path)
+
+
 def test_the_distance_hears_what_is_audible_alone(teacher: TransferSystem, batch: BandBatch) -> None:
     gains = gains_of(teacher, batch)
     taught = batch.content + gains
@@ -110,6 +121,6 @@ def test_a_checkpoint_of_a_teacher_is_read_with_its_size(student: TransferTraine
     path = tmp_path / "teacher.pt"
     student.save(path)
     read, data = load_system(path)
-    assert recipe_from_dict(data["recipe"]) == dataclasses.replace(STUDENT, is_style_held=True)
+    assert recipe_from_dict(data["recipe"]) == dataclasses.replace(STUDENT, is_style_held=True, is_taught=True)
     for name, value in read.style.state_dict().items():
         assert torch.equal(value, student.average.style.state_dict()[name])

@@ -36,6 +36,8 @@ class TransferRecipe:
     learning_rate: float = 1.5e-3
     is_style_held: bool = False
     """Whether the style encoder stays as it starts: the profiles of one encoder then share its file."""
+    is_taught: bool = False
+    """Whether a teacher's gains are a second target beside the oracle."""
     is_mixed: bool = False
     """Whether convolutions are trained in bfloat16: twice the speed where the processor has it."""
     seed: int = 0

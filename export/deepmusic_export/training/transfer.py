@@ -88,7 +88,7 @@ class TransferTrainer:
     ) -> None:
         torch.manual_seed(recipe.seed)
         if teacher is not None:
-            recipe = replace(recipe, is_style_held=True)
+            recipe = replace(recipe, is_style_held=True, is_taught=True)
         self.recipe, self.corpus, self.device = recipe, corpus, torch.device(device)
         self.layout = BandLayout(n_bands=recipe.network.n_bands)
         self.teacher = None if teacher is None else teacher.to(self.device).eval().requires_grad_(False)
@@ -237,7 +237,8 @@ class TransferTrainer:
         """
         data = read_checkpoint(path, self.device)
         theirs, ours = recipe_from_dict(data["recipe"]), self.recipe
-        if any(getattr(theirs, name) != getattr(ours, name) for name in ("network", "style_width", "is_style_held")):
+        same = ("network", "style_width", "is_style_held", "is_taught")
+        if any(getattr(theirs, name) != getattr(ours, name) for name in same):
             raise ValueError(
                 f"expected the networks of {path} to go on with, {_networks(theirs)}, got {_networks(ours)}; give "
                 "--width, --kind, --from, --hold-style and --teacher as before, or train into another file"
@@ -335,10 +336,11 @@ class TransferTrainer:
 
 
 def _networks(recipe: TransferRecipe) -> str:
-    """What kind of networks a recipe trains, in words."""
+    """What kind of networks a recipe trains, and with whom, in words."""
     kind = "stream" if recipe.network.segment is None else "segment"
     held = "held" if recipe.is_style_held else "trained"
-    return f"{kind} of width {recipe.network.width} with a {held} style encoder of width {recipe.style_width}"
+    taught = " and a teacher" if recipe.is_taught else ""
+    return f"{kind} of width {recipe.network.width} with a {held} style encoder of width {recipe.style_width}{taught}"
 
 
 def _live_share(values: Tensor) -> float:
