@@ -231,6 +231,15 @@ async def test_a_position_beyond_all_time_is_dropped_with_an_event(client: RpcCl
     assert heard.summary is not None
 
 
+async def test_a_block_may_have_the_largest_number_that_there_is(client: RpcClient):
+    async with client.transfer(config()) as call:
+        await send_at(call, noise(480), 0, 2**64 - 1)
+        await call.finish()
+        heard = await listen(call)
+    assert [answer.sequence for answer in heard.blocks] == [2**64 - 1, 0]
+    assert heard.summary is not None
+
+
 async def test_many_duplicates_use_up_no_room(client: RpcClient):
     audio = noise(480)
     async with client.transfer(config()) as call, asyncio.TaskGroup() as tasks:

@@ -20,6 +20,8 @@ from deepmusic.v1 import audio_pb2, transfer_service_pb2
 
 _MICROSECONDS = 1e6
 _LONGEST_US = 2**32 - 1
+_N_SEQUENCES = 2**64
+"""Numbers of blocks begin anew behind the largest: a tail's number is one more than that of the client's last block."""
 _KIND_PREFIX = "STREAM_EVENT_KIND_"
 
 
@@ -66,7 +68,7 @@ def read_response(message: transfer_service_pb2.StreamTransferResponse) -> Strea
 
 def _write_block(block: StyledMessage) -> audio_pb2.StyledBlock:
     return audio_pb2.StyledBlock(
-        sequence=block.sequence,
+        sequence=block.sequence % _N_SEQUENCES,
         first_sample=block.first_sample,
         pcm=block.pcm,
         flags=int(block.flags),
