@@ -9,6 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
+import grpc
+import grpc.aio
 import numpy as np
 import pytest
 
@@ -26,7 +28,9 @@ from deepmusic.transports.rpc.client import RpcClient
 from deepmusic.transports.rpc.ports import Emit, RunningSession, SessionOpener
 from deepmusic.transports.rpc.terms import StreamLimits
 from deepmusic.transports.wire.messages import EventKind, StreamConfig
+from deepmusic.transports.wire.requests import write_request
 from tests.rpc.canary import canary
+from tests.rpc.raw import STREAM
 from tests.rpc.serving import Serving, config, listen, noise, play, serving
 from tests.support.bundles import passthrough_bundle, style_gain_bundle
 
@@ -227,6 +231,22 @@ async def test_a_server_that_stops_tells_its_streams_and_takes_no_new_ones(tmp_p
         await call.finish()
     assert EventKind.GOING_AWAY in [event.kind for event in hearing.result().events]
     assert np.isfinite(hearing.result().audio).all()
+
+
+async def test_a_server_that_stops_opens_no_stream_whose_config_comes_only_then(tmp_path: Path):
+    async with (
+        serving(tmp_path, BUNDLES, default="passthrough") as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        call = channel.stream_stream(STREAM)()
+        # Headers go at once; a second call on the same connection is answered behind them.
+        await channel.unary_unary("/deepmusic.v1.ModelService/ListBundles")(b"")
+        server.server.transfers.go_away()
+        await call.write(write_request(config()).SerializeToString())
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call.read()
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert refused.value.details() == "the server stops and takes no new streams; try another, or this one later"
 
 
 class SlowOpener:

@@ -61,18 +61,22 @@ class TransferService(transfer_service_pb2_grpc.TransferServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> None:
         """[loop] Serves one stream."""
-        if self._is_going:
-            raise ShuttingDown("the server stops and takes no new streams; try another, or this one later")
+        self._check_going()
         requests = Requests(_read(request_iterator), self._limits.idle_s)
         try:
             await self._serve(requests, context)
         finally:
             requests.close()
 
+    def _check_going(self) -> None:
+        if self._is_going:
+            raise ShuttingDown("the server stops and takes no new streams; try another, or this one later")
+
     async def _serve(self, requests: Requests, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         config = await requests.next()
         if not isinstance(config, StreamConfig):
             raise ConfigRequired("expected a config as the first message, got something else; send the config first")
+        self._check_going()  # once more: a call may wait for its config for long, and nothing told it meanwhile
         terms = StreamTerms(config, config.session_id or f"stream-{secrets.token_hex(4)}", self._limits)
 
         async def write(response: StreamResponse) -> None:
