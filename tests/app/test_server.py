@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from deepmusic.transports.wire.listings import BundleState
 from tests.osc.rig import Rig, read
 from tests.osc.test_announcement import found
 from tests.rpc.serving import config, noise
+from tests.rpc.test_server import self_signed
 from tests.support.bundles import passthrough_bundle, style_gain_bundle
 from tests.support.servers import small_server
 
@@ -279,6 +281,24 @@ async def test_a_certificate_that_is_none_is_refused(folder: Path):
     for path in (folder / "key.pem", folder / "nothing.pem"):
         with pytest.raises(BadConfig, match="PEM"):
             Server(ServerConfig(tls_certificate=str(path), tls_key=str(path)))
+
+
+def encrypted(key: Path) -> Path:
+    """The key behind a password."""
+    path = key.with_name("encrypted.pem")
+    subprocess.run(["openssl", "ec", "-aes256", "-passout", "pass:x", "-in", key, "-out", path], check=True)
+    return path
+
+
+async def test_a_key_that_does_not_open_its_certificate_is_named_and_not_the_address(folder: Path):
+    for name in ("ours", "theirs"):
+        (folder / name).mkdir()
+        self_signed(folder / name)
+    certificate, key = folder / "ours" / "certificate.pem", folder / "ours" / "key.pem"
+    for wrong in (folder / "theirs" / "key.pem", certificate, encrypted(key)):
+        with pytest.raises(BadConfig, match="mend tls_certificate and tls_key"):
+            async with started(folder, tls_certificate=str(certificate), tls_key=str(wrong)):
+                pass
 
 
 async def test_a_stop_lets_open_streams_finish(folder: Path):

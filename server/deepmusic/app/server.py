@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from deepmusic.app.sessions import Sessions
 from deepmusic.app.set_file import read_set
 from deepmusic.app.shelves import Bundles, Styles
 from deepmusic.config import ServerConfig
-from deepmusic.errors import BadConfig, DeepmusicError
+from deepmusic.errors import BadConfig, DeepmusicError, PortInUse
 from deepmusic.model.catalog import BundleCatalog, LoadedBundle, user_bundle_folder
 from deepmusic.model.scheduler import StepScheduler
 from deepmusic.styles.library import StyleLibrary
@@ -100,10 +101,15 @@ class Server:
 
         Raises:
             PortInUse: Somebody listens at the address already.
-            BadConfig: There is no such MIDI port.
+            BadConfig: There is no such MIDI port, or the key is not the certificate's.
         """
         address = self._config.grpc_address
-        port = await self._rpc.start(str(address))
+        try:
+            port = await self._rpc.start(str(address))
+        except PortInUse:
+            if self._config.tls_certificate:
+                _check_pair(self._config)
+            raise
         await self._rpc.serve({STYLES: True, MODELS: True})
         loaded: LoadedBundle | None = None
         notes: list[str] = []
@@ -144,6 +150,19 @@ def _tls_files(config: ServerConfig) -> TlsFiles | None:
         certificate_chain=_read_pem(config.tls_certificate, field="tls_certificate"),
         private_key=_read_pem(config.tls_key, field="tls_key"),
     )
+
+
+def _check_pair(config: ServerConfig) -> None:
+    """Refuses a certificate with another's key: gRPC says no more of it than of an address that is taken."""
+    try:
+        # gRPC cannot ask for a password: an empty one is given, so that nobody is asked here.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_certificate, config.tls_key, lambda: "")
+    except (OSError, ValueError) as error:
+        raise BadConfig(
+            f"expected a certificate in {config.tls_certificate} and its key, without a password, in {config.tls_key}, "
+            "got no such pair; mend tls_certificate and tls_key",
+            field="tls_certificate",
+        ) from error
 
 
 def _read_pem(path: str, *, field: str) -> bytes:
