@@ -123,6 +123,14 @@ def test_another_machine_is_said(take: Path, tmp_path: Path, deepmusic: Deepmusi
     assert "other than then: host another instead of" in ran.err
 
 
+def test_the_dry_input_is_never_overwritten(take: Path, deepmusic: Deepmusic):
+    before = (take / "dry.wav").read_bytes()
+    ran = deepmusic("replay", take / "receipt.jsonl", "-o", take / "dry.wav")
+    assert ran.code == 1
+    assert "another file than the inputs" in ran.err
+    assert (take / "dry.wav").read_bytes() == before
+
+
 def test_what_is_no_recording_is_said(tmp_path: Path, deepmusic: Deepmusic):
     ran = deepmusic("replay", tmp_path, "-o", tmp_path / "again.wav")
     assert ran.code == 1

@@ -18,7 +18,6 @@ from deepmusic.cli.bundle_options import add_bundle_options
 from deepmusic.cli.interruption import Interruption
 from deepmusic.cli.main import Subparsers
 from deepmusic.cli.progress import progress_bar
-from deepmusic.errors import RequestError
 from deepmusic.model.catalog import LoadedBundle
 from deepmusic.model.chosen_bundle import load_bundle
 from deepmusic.model.style_vector import StyleVector
@@ -30,7 +29,7 @@ from deepmusic.transports.file.reader import AudioReader
 from deepmusic.transports.file.render import RenderPlan, render_blocks
 from deepmusic.transports.file.spool import Spool
 from deepmusic.transports.file.style_file import read_style_source
-from deepmusic.transports.file.writer import AudioWriter, Encoding, encoding_for
+from deepmusic.transports.file.writer import AudioWriter, Encoding, encoding_for, keep_inputs_safe
 
 FULL_SCALE = 1.0 - 2.0**-15
 """A 16-bit sample at its limit."""
@@ -106,7 +105,7 @@ def _run(args: argparse.Namespace, check: Callable[[], None]) -> int:
     started_s = time.monotonic()
     output = Path(args.output)
     encoding = encoding_for(output, as_float=args.raw)
-    _keep_inputs_safe(output, (args.content, args.style))
+    keep_inputs_safe(output, args.content, args.style)
     bundle = load_bundle(args.bundle, device=args.device, precision=args.precision)
     for note in filter(None, (bundle.transfer.device_note, bundle.transfer.precision_note)):
         _say(note)
@@ -192,13 +191,6 @@ def _style(chosen: str, bundle: LoadedBundle) -> StyleVector:
     if not path.exists() and not path.suffix and chosen in {entry.name for entry in library.entries()}:
         return library.vector(chosen, bundle.encoder)
     return learn_source(read_style_source(path), bundle.encoder, name=path.stem)
-
-
-def _keep_inputs_safe(output: Path, inputs: tuple[str, str]) -> None:
-    for name in inputs:
-        path = Path(name)
-        if output.exists() and path.exists() and output.samefile(path):
-            raise RequestError(f"{output}: expected another file than the inputs for the output; choose another name")
 
 
 def _fields(

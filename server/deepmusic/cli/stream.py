@@ -75,12 +75,13 @@ async def _stream(args: argparse.Namespace) -> None:
     from deepmusic.dsp.resample import resample
     from deepmusic.session.config import Setting
     from deepmusic.transports.file.reader import read_audio
-    from deepmusic.transports.file.writer import AudioWriter, encoding_for
+    from deepmusic.transports.file.writer import AudioWriter, encoding_for, keep_inputs_safe
     from deepmusic.transports.rpc.client import RpcClient
     from deepmusic.transports.rpc.playback import play_through
     from deepmusic.transports.wire.messages import StreamConfig, StyleShare
 
     encoding = encoding_for(args.output, as_float=True)
+    keep_inputs_safe(args.output, args.input, args.style)
     certificates = root_certificates(args)
     content, file_rate_hz = await asyncio.to_thread(read_audio, args.input)
     rate_hz = file_rate_hz if file_rate_hz in SUPPORTED_RATES_HZ else RESAMPLED_RATE_HZ

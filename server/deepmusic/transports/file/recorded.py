@@ -32,11 +32,12 @@ class Recorded:
 
     def __init__(self, path: Path) -> None:
         folder = path.parent if path.name == RECEIPT_NAME else path
+        self.dry_path = folder / DRY_NAME
         try:
             if (folder / RECEIPT_NAME).stat().st_size > MAX_RECEIPT_BYTES:
                 raise RequestError(f"{folder}: expected a receipt of at most 1 GiB, got more")
             lines = (folder / RECEIPT_NAME).read_bytes().split(b"\n")
-            self._dry = (folder / DRY_NAME).open("rb")
+            self._dry = self.dry_path.open("rb")
         except OSError as error:
             raise RequestError(
                 f"expected a recording in '{folder}', a folder with {RECEIPT_NAME} and {DRY_NAME}; check the path"
