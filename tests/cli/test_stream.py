@@ -25,3 +25,10 @@ def test_the_inputs_are_never_overwritten(output: str, content: Path, tmp_path: 
     ran = deepmusic("stream", content, "-o", tmp_path / output, "--style", style, *NOBODY)
     assert ran.code == 1
     assert "another file than the inputs" in ran.err
+
+
+@pytest.mark.parametrize("samples", ["-1", "4294967296", "soon"])
+def test_a_cushion_that_cannot_be_is_a_usage_error(samples: str, content: Path, tmp_path: Path, deepmusic: Deepmusic):
+    ran = deepmusic("stream", content, "-o", tmp_path / "out.wav", "--style", "cello", f"--deadline={samples}", *NOBODY)
+    assert ran.code == 2
+    assert "expected 0 to 4294967295 samples" in ran.err

@@ -266,6 +266,15 @@ def test_a_config_needs_a_style():
         replace(BASE, styles=())
 
 
+@pytest.mark.parametrize("n_samples", [-1, 2**32])
+@pytest.mark.parametrize("name", ["deadline_samples", "nominal_block_samples"])
+def test_a_number_of_samples_that_no_config_has_room_for_is_refused(name: str, n_samples: int):
+    sound = AudioFormat(sample_rate_hz=48000, n_channels=2)
+    with pytest.raises(BadConfig, match="expected 0 to 4294967295 samples") as refused:
+        StreamConfig(audio_format=sound, styles=(StyleShare(name="cello"),), **{name: n_samples})
+    assert str(refused.value.field).endswith(name)
+
+
 @pytest.mark.parametrize("name", ["", "x" * 65, "a\0b", "a\nb", "\u202e"], ids=ascii)
 def test_a_name_that_does_not_print_is_refused(name: str):
     with pytest.raises(BadName):

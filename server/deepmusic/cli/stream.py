@@ -24,6 +24,8 @@ DEFAULT_SERVER = "127.0.0.1:50051"
 DEFAULT_BLOCK_SAMPLES = 512
 """What a DAW often has."""
 MOST_BLOCK_SAMPLES = 16384
+MOST_CUSHION_SAMPLES = 2**32 - 1
+"""What a config has room for; more than anybody wants."""
 RESAMPLED_RATE_HZ = 48000
 """Rate at which files are streamed whose own rate no stream has."""
 
@@ -51,7 +53,9 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         default=DEFAULT_BLOCK_SAMPLES,
         help="samples of a block (default %(default)s)",
     )
-    parser.add_argument("--deadline", metavar="N", type=int, default=0, help="live: cushion in samples (0: one step)")
+    parser.add_argument(
+        "--deadline", metavar="N", type=_cushion_samples, default=0, help="live: cushion in samples (0: one step)"
+    )
     parser.add_argument("--strength", metavar="0..1", type=float, help="how much of the style is heard (default 1)")
     parser.add_argument("--bundle", metavar="NAME", default="", help="bundle (default: the server's)")
     add_root_certificates(parser)
@@ -151,7 +155,15 @@ def _fitted(audio: Audio, n_samples: int) -> Audio:
 
 
 def _block_samples(text: str) -> int:
-    n_samples = int(text) if text.isascii() and text.isdecimal() else 0
-    if not 1 <= n_samples <= MOST_BLOCK_SAMPLES:
-        raise argparse.ArgumentTypeError(f"expected 1 to {MOST_BLOCK_SAMPLES} samples, got {text[:20]!r}")
+    return _samples(text, 1, MOST_BLOCK_SAMPLES)
+
+
+def _cushion_samples(text: str) -> int:
+    return _samples(text, 0, MOST_CUSHION_SAMPLES)
+
+
+def _samples(text: str, fewest: int, most: int) -> int:
+    n_samples = int(text) if text.isascii() and text.isdecimal() else -1
+    if not fewest <= n_samples <= most:
+        raise argparse.ArgumentTypeError(f"expected {fewest} to {most} samples, got {text[:20]!r}")
     return n_samples

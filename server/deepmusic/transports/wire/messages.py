@@ -28,6 +28,9 @@ MAX_SETTINGS = 64
 NOISE_SEED_LIMIT = 2**63
 """Seeds lie below it."""
 
+SAMPLES_LIMIT = 2**32
+"""Cushions and usual blocks lie below it, in samples: a day at 48 kHz."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamConfig:
@@ -69,6 +72,12 @@ class StreamConfig:
             )
         if not 0 <= self.noise_seed < NOISE_SEED_LIMIT:
             raise BadConfig(f"expected a seed below 2**63, got {self.noise_seed}", field="config.seed")
+        for n_samples, where in (
+            (self.deadline_samples or 0, "config.live.deadline_samples"),
+            (self.nominal_block_samples, "config.nominal_block_samples"),
+        ):
+            if not 0 <= n_samples < SAMPLES_LIMIT:
+                raise BadConfig(f"expected 0 to {SAMPLES_LIMIT - 1} samples, got {n_samples}", field=where)
         for name, where in ((self.bundle, "config.bundle"), (self.session_id, "config.session_id")):
             if name:
                 check_name(name, field=where)
