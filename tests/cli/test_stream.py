@@ -19,6 +19,19 @@ def content(tmp_path: Path) -> Path:
     return write(tmp_path / "content.wav", melody(0.3))
 
 
+def test_a_folder_that_is_not_there_is_said_before_the_stream(content: Path, tmp_path: Path, deepmusic: Deepmusic):
+    ran = deepmusic("stream", content, "-o", tmp_path / "no" / "out.wav", "--style", "cello", *NOBODY)
+    assert ran.code == 1
+    assert "expected a folder that may be written to" in ran.err
+
+
+def test_a_server_that_is_not_there_leaves_nothing_half_written(content: Path, tmp_path: Path, deepmusic: Deepmusic):
+    ran = deepmusic("stream", content, "-o", tmp_path / "out.wav", "--style", "cello", *NOBODY)
+    assert ran.code == 1
+    assert "start one with: deepmusic serve" in ran.err
+    assert list(tmp_path.iterdir()) == [content]
+
+
 @pytest.mark.parametrize("output", ["content.wav", "style.wav"])
 def test_the_inputs_are_never_overwritten(output: str, content: Path, tmp_path: Path, deepmusic: Deepmusic):
     style = write(tmp_path / "style.wav", melody(0.5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from deepmusic.transports.rpc.client import RpcClient
 from tests.support.bundles import passthrough_bundle
 
 LONGEST_START_S = 5.0
@@ -133,6 +135,30 @@ def test_a_file_that_was_uploaded_as_a_style_is_gone_afterwards(folder: Path, ad
     )
     assert ended.returncode == 1
     assert "there are: none" in ended.stderr
+
+
+async def _temporary_styles(address: str, n_styles: int) -> None:
+    """Waits until the server has so many."""
+    async with RpcClient(address) as client, asyncio.timeout(30):
+        while sum(style.temporary for style in await client.styles()) != n_styles:  # noqa: ASYNC110 (a server has no event)
+            await asyncio.sleep(0.05)
+
+
+def test_sigterm_ends_a_stream_as_ctrl_c_does_and_leaves_nothing_behind(folder: Path, address: str, tmp_path: Path):
+    soundfile.write(tmp_path / "long.wav", np.zeros(60 * 48000, np.float32), 48000)
+    arguments = ("stream", str(tmp_path / "long.wav"), "-o", str(tmp_path / "out.wav"), "--pace", "live")
+    with subprocess.Popen(
+        [*PROGRAM, *arguments, "--style", str(folder / "style.wav"), "--server", address],
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        asyncio.run(_temporary_styles(address, 1))
+        process.send_signal(signal.SIGTERM)
+        _, talk = process.communicate(timeout=30)
+    assert (process.returncode, talk) == (130, "deepmusic stream: stopped\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
+    asyncio.run(_temporary_styles(address, 0))
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,17 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepmusic.cli.root_certificates import add_root_certificates, root_certificates
+from deepmusic.cli.stopping import cancel_on_sigterm
 
 if TYPE_CHECKING:
     from deepmusic.audio import Audio
     from deepmusic.transports.rpc.client import RpcClient
+    from deepmusic.transports.rpc.playback import Played
 
 Subparsers = argparse._SubParsersAction  # pyright: ignore[reportPrivateUsage]  # argparse has no public name for it
 
@@ -64,32 +67,53 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Streams the file; returns 0 when the output is there.
+    """Streams the file; returns 0 when the output is there. SIGTERM ends it as Ctrl-C does: nothing half-written stays.
 
     Raises:
         DeepmusicError: The file, the style or the server is not to be had.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, in our words
-    asyncio.run(_stream(args))
+    try:
+        asyncio.run(_stream(args))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     return 0
 
 
 async def _stream(args: argparse.Namespace) -> None:
+    from deepmusic.transports.file.reader import read_audio
+    from deepmusic.transports.file.writer import AudioWriter, encoding_for, keep_inputs_safe
+
+    cancel_on_sigterm()
+    encoding = encoding_for(args.output, as_float=True)
+    keep_inputs_safe(args.output, args.input, args.style)
+    content, rate_hz = await asyncio.to_thread(read_audio, args.input)
+    # Opened first: an hour in real time is not to end at a folder that is not there.
+    with AudioWriter(
+        args.output,
+        encoding=encoding,
+        sample_rate_hz=rate_hz,
+        n_channels=content.shape[0],
+        n_samples=content.shape[1],
+    ) as writer:
+        played = await _played(args, content, rate_hz)
+        writer.write(played.audio)
+        writer.commit()
+    _report(args, played, content.shape[1])
+
+
+async def _played(args: argparse.Namespace, content: Audio, file_rate_hz: int) -> Played:
+    """The recording through the server, at its own rate and length."""
     from deepmusic.audio import SUPPORTED_RATES_HZ, AudioFormat
     from deepmusic.dsp.resample import resample
     from deepmusic.session.config import Setting
-    from deepmusic.transports.file.reader import read_audio
-    from deepmusic.transports.file.writer import AudioWriter, encoding_for, keep_inputs_safe
     from deepmusic.transports.rpc.client import RpcClient
     from deepmusic.transports.rpc.playback import play_through
     from deepmusic.transports.wire.messages import StreamConfig, StyleShare
 
-    encoding = encoding_for(args.output, as_float=True)
-    keep_inputs_safe(args.output, args.input, args.style)
-    certificates = root_certificates(args)
-    content, file_rate_hz = await asyncio.to_thread(read_audio, args.input)
     rate_hz = file_rate_hz if file_rate_hz in SUPPORTED_RATES_HZ else RESAMPLED_RATE_HZ
     sent = content if rate_hz == file_rate_hz else resample(content, file_rate_hz, rate_hz)
+    certificates = root_certificates(args)
     async with RpcClient(args.server, root_certificates=certificates) as client, _style(client, args) as style:
         config = StreamConfig(
             audio_format=AudioFormat(sample_rate_hz=rate_hz, n_channels=content.shape[0]),
@@ -100,25 +124,19 @@ async def _stream(args: argparse.Namespace) -> None:
             deadline_samples=args.deadline if args.pace == "live" else None,
         )
         played = await play_through(client, config, sent, block_samples=args.block)
-    result = played.audio
-    if rate_hz != file_rate_hz:
-        result = _fitted(resample(result, rate_hz, file_rate_hz), content.shape[1])
-    with AudioWriter(
-        args.output,
-        encoding=encoding,
-        sample_rate_hz=file_rate_hz,
-        n_channels=content.shape[0],
-        n_samples=content.shape[1],
-    ) as writer:
-        writer.write(result)
-        writer.commit()
+    if rate_hz == file_rate_hz:
+        return played
+    return replace(played, audio=_fitted(resample(played.audio, rate_hz, file_rate_hz), content.shape[1]))
+
+
+def _report(args: argparse.Namespace, played: Played, n_samples: int) -> None:
     for kind, n_events in sorted(played.n_events.items()):
         print(f"note: {n_events} x {kind}", file=sys.stderr)
-    print(f"wrote {args.output}: {content.shape[1]} samples, rtf {played.rtf:.3f}", file=sys.stderr)
+    print(f"wrote {args.output}: {n_samples} samples, rtf {played.rtf:.3f}", file=sys.stderr)
     if args.json:
         line = {
-            "samples_in": content.shape[1],
-            "samples_out": result.shape[1],
+            "samples_in": n_samples,
+            "samples_out": played.audio.shape[1],
             "late_blocks": played.late_blocks,
             "dry_blocks": played.dry_blocks,
             "latency_samples": played.ready.latency_samples,
