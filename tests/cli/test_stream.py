@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from deepmusic.audio import Audio
+from deepmusic.cli.stream import _style
+from deepmusic.errors import DeepmusicError, ServerUnreachable, StyleNotFound
+from deepmusic.transports.wire.listings import StyleListing
 from tests.cli.conftest import Ran
 from tests.file.recordings import melody, write
 
@@ -45,3 +51,25 @@ def test_a_cushion_that_cannot_be_is_a_usage_error(samples: str, content: Path, 
     ran = deepmusic("stream", content, "-o", tmp_path / "out.wav", "--style", "cello", f"--deadline={samples}", *NOBODY)
     assert ran.code == 2
     assert "expected 0 to 4294967295 samples" in ran.err
+
+
+class ForgetfulServer:
+    """Learns a style, and cannot remove it: it has gone with the oldest ones already, or the server has."""
+
+    def __init__(self, error: DeepmusicError) -> None:
+        self._error = error
+
+    async def create_style(self, name: str, audio: Audio, rate_hz: int, *, bundle: str, temporary: bool):
+        assert np.isfinite(audio).all()
+        assert temporary
+        return StyleListing(name="temporary-1", temporary=True)
+
+    async def delete_style(self, name: str) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [StyleNotFound("it has gone"), ServerUnreachable("the server has gone")])
+async def test_a_style_that_cannot_be_removed_costs_nobody_the_sound(error: DeepmusicError, tmp_path: Path):
+    asked = argparse.Namespace(style=str(write(tmp_path / "style.wav", melody(0.5))), bundle="")
+    async with _style(ForgetfulServer(error), asked) as name:  # type: ignore[arg-type]
+        assert name == "temporary-1"

@@ -8,13 +8,14 @@ import json
 import os
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepmusic.cli.root_certificates import add_root_certificates, root_certificates
 from deepmusic.cli.stopping import cancel_on_sigterm
+from deepmusic.errors import DeepmusicError
 
 if TYPE_CHECKING:
     from deepmusic.audio import Audio
@@ -161,7 +162,8 @@ async def _style(client: RpcClient, args: argparse.Namespace) -> AsyncGenerator[
     try:
         yield listing.name
     finally:
-        await client.delete_style(listing.name)
+        with suppress(DeepmusicError):  # it may be gone already, or its server: what was played counts, or what failed
+            await client.delete_style(listing.name)
 
 
 def _fitted(audio: Audio, n_samples: int) -> Audio:
