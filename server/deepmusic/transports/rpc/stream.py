@@ -3,7 +3,8 @@ r"""One stream of audio, from its config to its summary.
 ::
 
     requests -> reader -> credit -> session (its own thread) -> outbox -> writer -> answers
-                  \------- events about what was ignored -------/
+                 | \-> style lookups --^                            ^
+                 \---------- events about what was ignored --------/
 
 The reader stops reading while more than the credit is unanswered, so that memory stays bounded by it; gRPC's small
 flow-control window then holds the client back.
@@ -20,7 +21,6 @@ from deepmusic.session.events import (
     AudioFlag,
     AudioIn,
     AudioOut,
-    ChangeStyle,
     Control,
     Failure,
     Finish,
@@ -32,6 +32,7 @@ from deepmusic.session.events import (
 from deepmusic.transports.rpc.credit import LiveCredit
 from deepmusic.transports.rpc.outbox import Outbox
 from deepmusic.transports.rpc.ports import Emitted, RunningSession
+from deepmusic.transports.rpc.style_lookups import PATIENCE_S, StyleLookups
 from deepmusic.transports.rpc.terms import StreamTerms
 from deepmusic.transports.rpc.wait_limit import WaitLimit
 from deepmusic.transports.wire.messages import (
@@ -133,13 +134,14 @@ class TransferStream:
             DeepmusicError: What ended it before its summary.
         """
         self._outbox.widen(session.facts.latency_samples)
+        lookups = StyleLookups(session, self.announce, PATIENCE_S if self._terms.is_live else None)
         try:
             await self._write(self._terms.ready(session.facts))
             async with asyncio.TaskGroup() as tasks:
-                reading = tasks.create_task(self._receive(session))
+                others = (tasks.create_task(self._receive(session, lookups)), tasks.create_task(lookups.run()))
                 writing = tasks.create_task(self._send())
                 # The summary is the last word: nothing that comes after it is waited for.
-                writing.add_done_callback(lambda _: reading.cancel())
+                writing.add_done_callback(lambda _: [other.cancel() for other in others])
         except BaseExceptionGroup as group:
             raise _first_of(group) from None
         finally:
@@ -203,7 +205,7 @@ class TransferStream:
         self._unanswered_blocks -= 1
         self._has_room.set()
 
-    async def _receive(self, session: RunningSession) -> None:
+    async def _receive(self, session: RunningSession, lookups: StyleLookups) -> None:
         credit = LiveCredit(self._terms.credit_samples, self._terms.sample_rate_hz, self._clock())
         while True:
             match await self._requests.next():
@@ -212,10 +214,12 @@ class TransferStream:
                 case Control() as control:
                     session.post(control)
                 case StyleControl() as control:
-                    await self._change_style(session, control)
+                    await lookups.add(control)
                 case Flush() as flush:
+                    await lookups.settle()
                     session.post(flush)
                 case Finish() as finish:
+                    await lookups.settle()  # nothing may come after it
                     session.post(finish)
                     return
                 case KeepAlive():
@@ -245,15 +249,6 @@ class TransferStream:
             self._unanswered_samples += n_samples
             self._unanswered_blocks += 1
         session.post(AudioIn(block=block, first_sample=message.first_sample, sequence=message.sequence))
-
-    async def _change_style(self, session: RunningSession, control: StyleControl) -> None:
-        try:
-            vector = await asyncio.to_thread(session.style, control.styles)
-        except DeepmusicError as error:
-            names = ", ".join(share.name for share in control.styles)
-            self.announce(StreamEvent(kind=EventKind.STYLE_REFUSED, message=error.message, name=names[:64]))
-            return
-        session.post(ChangeStyle(vector=vector, at_sample=control.at_sample, fade_samples=control.fade_samples))
 
     async def _send(self) -> None:
         """Writes answers until the summary is out."""
