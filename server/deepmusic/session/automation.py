@@ -16,13 +16,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from deepmusic.audio import Audio
 
-MAX_MOVES = 1024
-"""Moves that may be scheduled ahead for one parameter; a further one is refused, and its sender told."""
+MAX_MOVES = 8192
+"""Moves of one parameter that have not been heard yet; a further one is refused, and its sender told. A move with every
+block of 16 samples is within it: 1024 blocks that a stream may have unanswered, and 1.3 s of a bundle's latency."""
 
 
 @dataclass(slots=True)
@@ -101,11 +103,10 @@ class Automation:
     def over(self, first: int, count: int) -> Audio:
         """The values from ``first`` to ``first + count - 1``, float32 ``(count,)``."""
         values = np.full(count, self._value, np.float32)
-        for index, move in enumerate(self._moves):
+        begun = max(bisect_right(self._moves, first, key=_start) - 1, 0)
+        for move in islice(self._moves, begun, None):
             if move.start >= first + count:
                 break
-            if index + 1 < len(self._moves) and self._moves[index + 1].start <= first:
-                continue
             low = max(move.start - first, 0)
             done = np.arange(first + low - move.start + 1, first + count - move.start + 1, dtype=np.float64)
             share = np.minimum(done / max(move.length, 1), 1.0)
