@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -101,6 +102,22 @@ async def test_without_a_bound_nothing_is_dropped():
     for first_sample in range(0, 100000, 100):
         outbox.put_audio(block(first_sample), 100)
     assert outbox.dropped_blocks == 0
+
+
+async def test_a_client_that_does_not_read_costs_the_loop_no_more_with_small_blocks_than_with_large_ones():
+    def cost_s(block_samples: int) -> float:
+        """Of a block that pushes out another, the best of many."""
+        outbox = Outbox(24000)
+        costs: list[float] = []
+        for n in range(24000 // block_samples + 500):
+            message = block(n)
+            start_s = time.perf_counter()
+            outbox.put_audio(message, block_samples)
+            costs.append(time.perf_counter() - start_s)
+        assert outbox.dropped_blocks
+        return min(costs[-400:])
+
+    assert cost_s(16) < 5.0 * cost_s(960)  # 1500 blocks wait, or 25
 
 
 async def test_events_are_bounded_too():

@@ -31,6 +31,7 @@ class Outbox:
         self._max_samples = max_samples
         self._waiting: deque[_Waiting] = deque()
         self._n_samples = 0
+        self._n_blocks = 0
         self._n_events = 0
         self._has_jumped = False
         self._is_closed = False
@@ -83,7 +84,7 @@ class Outbox:
             self._filled.clear()
             await self._filled.wait()
         entry = self._waiting.popleft()
-        self._n_samples -= entry.n_samples
+        self._forget(entry)
         response = entry.response
         if isinstance(response, StreamEvent):
             self._n_events -= 1
@@ -95,14 +96,19 @@ class Outbox:
     def _put(self, response: StreamResponse, n_samples: int) -> None:
         self._waiting.append(_Waiting(response, n_samples))
         self._n_samples += n_samples
+        self._n_blocks += n_samples > 0
         self._filled.set()
+
+    def _forget(self, entry: _Waiting) -> None:
+        self._n_samples -= entry.n_samples
+        self._n_blocks -= entry.n_samples > 0
 
     def _drop_oldest_audio(self) -> bool:
         """Drops the oldest block but never the newest, so that a block larger than the bound still goes out."""
-        places = [place for place, entry in enumerate(self._waiting) if entry.n_samples]
-        if len(places) < 2:
+        if self._n_blocks < 2:
             return False
-        self._n_samples -= self._waiting[places[0]].n_samples
-        del self._waiting[places[0]]
+        oldest = next(place for place, entry in enumerate(self._waiting) if entry.n_samples)
+        self._forget(self._waiting[oldest])
+        del self._waiting[oldest]
         self._has_jumped = True
         return True
