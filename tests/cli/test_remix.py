@@ -97,6 +97,18 @@ def test_a_style_of_the_library_is_taken_by_its_name(deepmusic: Deepmusic, style
     assert np.abs(read_audio(by_name)[0] - read_audio(by_file)[0]).max() < 1e-4
 
 
+def test_a_style_may_have_a_dot_in_its_name_and_a_folder_that_is_called_like_it(
+    deepmusic: Deepmusic, style: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deepmusic("styles", "add", "horns v1.2", style, "--bundle", "style-gain").code == 0
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "horns v1.2").mkdir()
+    content = write(tmp_path / "a.wav", melody(0.3))
+    ran = remix(deepmusic, content, "horns v1.2", tmp_path / "out.wav", "--raw")
+    assert ran.code == 0, ran.err
+    assert deepmusic("styles", "remove", "horns v1.2").code == 0
+
+
 def test_silent_content_gives_silence_and_says_so(deepmusic: Deepmusic, style: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.wav"
     ran = remix(deepmusic, write(tmp_path / "a.wav", np.zeros((2, 9600), np.float32)), style, output)

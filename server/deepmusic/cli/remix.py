@@ -188,7 +188,7 @@ def _style(chosen: str, bundle: LoadedBundle) -> StyleVector:
     """Learn from a file; where there is none of that name, a style of the library."""
     path = Path(chosen)
     library = StyleLibrary()
-    if not path.exists() and not path.suffix and chosen in {entry.name for entry in library.entries()}:
+    if not path.is_file() and chosen in {entry.name for entry in library.entries()}:
         return library.vector(chosen, bundle.encoder)
     return learn_source(read_style_source(path), bundle.encoder, name=path.stem)
 
