@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from collections import deque
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -25,23 +24,29 @@ from deepmusic.transports.wire.messages import StreamConfig, StyleShare
 
 
 class Cushion:
-    """Blocks between the network and the sound card; silence where one is late."""
+    """Blocks between the network and the sound card, each for its own time; silence where one is late or lost."""
 
     def __init__(self, n_channels: int, block_samples: int, n_blocks: int) -> None:
         self._silence = np.zeros((n_channels, block_samples), np.float32)
-        self._waiting = deque([self._silence] * n_blocks)
+        self._n_blocks = n_blocks
+        self._waiting: dict[int, np.ndarray] = {}
+        self._next = 0
         self.n_late = 0
 
-    def put(self, block: np.ndarray) -> None:
-        """A block came from the server."""
-        self._waiting.append(block)
+    def put(self, block: np.ndarray, first_sample: int) -> None:
+        """A block came from the server. Too late it is not played at all: that would make all the others late."""
+        place = first_sample // self._silence.shape[1] + self._n_blocks
+        if place >= self._next:
+            self._waiting[place] = block
 
     def get(self) -> np.ndarray:
         """The card wants a block, now."""
-        if self._waiting:
-            return self._waiting.popleft()
-        self.n_late += 1
-        return self._silence
+        place, self._next = self._next, self._next + 1
+        block = self._waiting.pop(place, None)
+        if block is None:
+            self.n_late += place >= self._n_blocks
+            return self._silence
+        return block
 
 
 async def from_file(
@@ -93,7 +98,7 @@ async def play(args: argparse.Namespace) -> None:
         async def listen() -> None:
             async for answer in call:
                 if isinstance(answer, StyledAudio):
-                    cushion.put(answer.block)
+                    cushion.put(answer.block, answer.first_sample)
                 else:
                     print(answer, file=sys.stderr)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import runpy
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -110,3 +111,21 @@ async def test_live_plays_in_real_time_behind_its_cushion(stage: Stage):
     played, content = stage.read(out), stage.read(stage.content)
     assert played.shape == content.shape
     np.testing.assert_allclose(played[delay:], content[: len(content) - delay], atol=1e-5)
+
+
+def test_a_block_that_is_late_or_lost_moves_nothing_that_follows():
+    cushion = runpy.run_path(str(EXAMPLES / "live.py"))["Cushion"](n_channels=1, block_samples=1, n_blocks=2)
+
+    def put(n: int) -> None:
+        cushion.put(np.full((1, 1), n, np.float32), n - 1)
+
+    played = []
+    for n in range(1, 11):
+        if n == 6:  # the network stalled
+            for late in (3, 4, 5):
+                put(late)
+        if n not in (3, 4, 5, 7):  # and one is lost
+            put(n)
+        played.append(float(cushion.get()[0, 0]))
+    assert played == [0.0, 0.0, 1.0, 2.0, 0.0, 4.0, 5.0, 6.0, 0.0, 8.0]
+    assert cushion.n_late == 2
