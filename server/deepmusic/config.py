@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self, cast
 
 from deepmusic.errors import BadConfig
+from deepmusic.stage.toml_text import decoded, parsed
 
 Device = Literal["auto", "cpu", "cuda"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -219,7 +219,7 @@ def read_config(path: Path) -> ServerConfig:
     if len(text) > MAX_CONFIG_BYTES:
         raise BadConfig(f"expected {path} to have at most {MAX_CONFIG_BYTES} bytes, got more; is it the right file?")
     try:
-        values = tomllib.loads(text.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadConfig(f'expected TOML in {path}, got something else; write lines such as device = "cpu"') from error
+        values = parsed(decoded(text), what="TOML", example='device = "cpu"')
+    except BadConfig as error:
+        raise BadConfig(f"{path}: {error.message}") from error
     return ServerConfig().changed(values)

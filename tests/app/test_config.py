@@ -71,10 +71,25 @@ def test_networks_are_a_list_and_osc_may_be_left_out(tmp_path: Path):
     assert str(ServerConfig().osc_address) == "127.0.0.1:9000"
 
 
-@pytest.mark.parametrize("text", ["device = ", b"\xff\xfe", "#" * (MAX_CONFIG_BYTES + 1)], ids=["cut", "bytes", "long"])
-def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, text: str | bytes):
-    with pytest.raises(BadConfig):
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('threads = 2\ndevice = = "cpu"', "server.toml: expected TOML, got something else in line 2, column 10"),
+        (b"threads = 2\n# M\xfcller", "server.toml: expected text in UTF-8, got something else in line 2"),
+        ("threads = " + "[" * 20_000, "expected TOML, got something else; write"),
+        ("grace_s = 1" + "0" * 400, "expected TOML, got something else; write"),
+        ("#" * (MAX_CONFIG_BYTES + 1), "at most 65536 bytes"),
+    ],
+    ids=["typo", "latin", "brackets", "digits", "long"],
+)
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, text: str | bytes, complaint: str):
+    with pytest.raises(BadConfig) as refused:
         read_config(written(tmp_path, text))
+    assert complaint in refused.value.message
+
+
+def test_a_file_of_windows_editor_is_read_as_any_other(tmp_path: Path):
+    assert read_config(written(tmp_path, b"\xef\xbb\xbfthreads = 2\r\n")).threads == 2
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path):

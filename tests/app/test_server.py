@@ -159,7 +159,7 @@ async def test_a_set_is_played_and_styles_that_it_lacks_are_pointed_out(folder: 
     [
         (None, "expected a set at"),
         (b"[[cue]]", "cue 1: expected a name"),
-        (b"\xff", "expected text in UTF-8"),
+        (b"# Friday\ntitle = '\xff'", "expected text in UTF-8, got something else in line 2"),
         (b"#" * 300_000, "at most 262144 bytes"),
     ],
 )

@@ -61,6 +61,11 @@ def test_a_set_says_which_foot_switch_does_what():
     assert parse_set(text).midi == MidiMap(next=80, previous=81, channel=16)
 
 
+def test_a_set_of_windows_editor_is_read_as_any_other():
+    text = '\ufefftitle = "Süd 🎻"\r\n[[cue]]\r\nname = "Ärger"\r\n'
+    assert (parse_set(text).title, parse_set(text).cues[0].name) == ("Süd 🎻", "Ärger")
+
+
 def test_a_set_need_not_say_how_fast_it_is():
     assert parse_set('[[cue]]\nname = "one"').tempo is None
 
@@ -68,7 +73,11 @@ def test_a_set_need_not_say_how_fast_it_is():
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[[cue]", "expected a set in TOML"),
+        ('title = "a"\n[[cue]\nname = "b"', "expected a set in TOML, got something else in line 2, column 6"),
+        ('title = "a"\ntitle = "b"', "expected a set in TOML, got something else at the end of the file; write"),
+        ("cue = " + "[" * 20_000, "expected a set in TOML, got something else; write"),
+        ("bpm = 1" + "0" * 5_000, "expected a set in TOML, got something else; write"),
+        ("bpm = 0x1" + "0" * 5_000, "expected a set in TOML, got something else; write"),
         ('name = "x"', "unknown key 'name'; valid keys: title, bpm, beats_per_bar, midi, cue"),
         ("", "expected 1 to 500 cues, got 0"),
         ("cue = 3", "expected cues as"),

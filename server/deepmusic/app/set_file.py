@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deepmusic.errors import BadConfig
 from deepmusic.stage.set_list import SetList, parse_set
+from deepmusic.stage.toml_text import decoded
 
 MAX_SET_BYTES = 256 * 1024
 """Largest file: 500 cues with a blend each have less."""
@@ -30,8 +31,6 @@ def read_set(name: str) -> SetList:
             f"expected {path} to have at most {MAX_SET_BYTES} bytes, got more; is it the right file?", field="set_list"
         )
     try:
-        return parse_set(text.decode())
-    except UnicodeDecodeError as error:
-        raise BadConfig(f"{path}: expected text in UTF-8, got something else", field="set_list") from error
+        return parse_set(decoded(text))
     except BadConfig as error:
         raise BadConfig(f"{path}: {error.message}", field=error.field) from error

@@ -22,7 +22,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -32,6 +31,7 @@ from deepmusic.model.style_share import MAX_STYLES, StyleShare, check_name, shor
 from deepmusic.session.config import Setting
 from deepmusic.session.parameters import check_setting, numeric_names
 from deepmusic.stage.tempo import Quantise, Tempo
+from deepmusic.stage.toml_text import parsed
 
 MOST_CUES = 500
 """Cues of a set."""
@@ -104,10 +104,7 @@ def parse_set(text: str) -> SetList:
     Raises:
         BadConfig: It is no TOML, a key is unknown, or a value is of the wrong type or out of its range.
     """
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadConfig('expected a set in TOML, got something else; write lines such as title = "Friday"') from error
+    table = parsed(text, what="a set in TOML", example='title = "Friday"')
     _check_keys(table, SET_KEYS, where="the set")
     entries = table.get("cue", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in cast("list[object]", entries)):
