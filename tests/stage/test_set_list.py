@@ -109,7 +109,7 @@ def test_a_set_need_not_say_how_fast_it_is():
         ('midi = { next = 67 }\n[[cue]]\nname = "a"', "midi: expected two controllers, got 67 for both ways"),
         ('[[cue]]\nname = "a"\nquantise = "phrase"', "expected quantise off, beat, bar, got 'phrase'"),
         ('[[cue]]\nname = "a"\nquantise = ["bar"]', "expected quantise off, beat, bar"),
-        ('[[cue]]\nname = "a"\nbpm = 5000', "expected a tempo"),
+        ('[[cue]]\nname = "a"\nbpm = 5000', "cue 1: expected a tempo of 20 to 999"),
         ('[[cue]]\nname = "a"\nparameters = 3', "expected parameters ="),
         ('[[cue]]\nname = "a"\nparameters = { stregth = 1 }', "unknown key 'stregth'; valid keys: strength, mix"),
         ('[[cue]]\nname = "a"\nparameters = { style = 1 }', "unknown key 'style'"),

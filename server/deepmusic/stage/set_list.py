@@ -138,7 +138,7 @@ def _cue(table: Mapping[str, Any], where: str) -> Cue:
     quantise = table.get("quantise", Quantise.OFF.value)
     if not isinstance(quantise, str) or quantise not in waits_for:
         raise BadConfig(f"{where}: expected quantise {', '.join(waits_for)}, got {_short(quantise)}", field=where)
-    bpm = Tempo(bpm=_number(table["bpm"], "bpm", where)).bpm if "bpm" in table else None
+    bpm = _bpm(table["bpm"], where) if "bpm" in table else None
     return Cue(
         name=name,
         styles=styles,
@@ -185,6 +185,14 @@ def _settings(value: object, where: str) -> tuple[Setting, ...]:
             raise BadConfig(f"{where}: {error.message}", field=where) from error
         settings.append(setting)
     return tuple(settings)
+
+
+def _bpm(value: object, where: str) -> float:
+    bpm = _number(value, "bpm", where)
+    try:
+        return Tempo(bpm=bpm).bpm
+    except BadConfig as error:
+        raise BadConfig(f"{where}: {error.message}", field=where) from error
 
 
 def _tempo(table: Mapping[str, Any]) -> Tempo | None:
