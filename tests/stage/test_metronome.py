@@ -46,6 +46,24 @@ def test_a_new_tempo_may_wait_for_the_bar():
         assert metronome.boundary(one, Quantise.BEAT, 102.1) == 144000
 
 
+def test_while_a_new_tempo_waits_for_the_bar_the_old_beats_hold():
+    stream, metronome = FakeStream(), Metronome(Tempo(), 100.0)
+    metronome.boundary(stream, Quantise.BEAT, 100.1)
+    metronome.set_tempo(Tempo(bpm=70.0), 100.1, Quantise.BAR)
+    for one in (stream, FakeStream()):
+        assert metronome.boundary(one, Quantise.BEAT, 100.2) == 24000
+        assert metronome.boundary(one, Quantise.BEAT, 101.1) == 72000
+
+
+def test_until_a_downbeat_that_is_to_come_the_old_beats_hold():
+    stream, metronome = FakeStream(), Metronome(Tempo(), 100.0)
+    metronome.boundary(stream, Quantise.BEAT, 100.1)
+    metronome.downbeat(101.3)
+    for one in (stream, FakeStream()):
+        assert metronome.boundary(one, Quantise.BEAT, 100.2) == 24000
+        assert metronome.boundary(one, Quantise.BAR, 100.2) == 62400
+
+
 def test_a_downbeat_begins_a_bar_there():
     stream, metronome = FakeStream(), Metronome(Tempo(), 100.0)
     assert metronome.boundary(stream, Quantise.BAR, 100.5) == 96000

@@ -72,6 +72,35 @@ def test_a_change_of_tempo_on_a_bar_begins_a_bar():
     assert after.next_boundary(Quantise.BEAT, bar + 1) == bar + 32000
 
 
+def test_up_to_a_change_that_is_to_come_the_beats_are_the_old_ones():
+    after = grid().changed(Tempo(bpm=60.0), 96_000)
+    asked = [1, 24_001, 80_000, 96_000, 96_001]
+    assert [after.next_boundary(Quantise.BEAT, position) for position in asked] == [24000, 48000, 96000, 96000, 144000]
+    assert after.next_boundary(Quantise.BAR, 1) == 96_000
+
+
+def test_a_change_gives_up_one_that_was_to_come_behind_it():
+    after = grid().changed(Tempo(bpm=60.0), 96_000).changed(Tempo(bpm=240.0), 24_000)
+    asked = [1, 24_001, 96_001]
+    assert [after.next_boundary(Quantise.BEAT, position) for position in asked] == [24000, 36000, 108_000]
+
+
+@given(st.lists(st.tuples(BPM, st.integers(0, 10**6)), max_size=6), POSITIONS)
+def test_beats_go_on_however_often_the_tempo_changes(changes: list[tuple[float, int]], position: int):
+    beats = grid()
+    for bpm, at in changes:
+        beats = beats.changed(Tempo(bpm=bpm), at)
+    boundary = beats.next_boundary(Quantise.BEAT, position)
+    assert position <= boundary <= position + 2 * max(grid(bpm).beat_length for bpm, _ in [*changes, (120.0, 0)])
+    assert beats.next_boundary(Quantise.BEAT, boundary) == boundary
+
+
+def test_a_grid_that_is_moved_to_another_clock_keeps_the_change_that_is_to_come():
+    moved = grid().changed(Tempo(bpm=60.0), 96_000).on_clock(96_000, 500, 0)
+    asked = [501, 100_000, 192_501]
+    assert [moved.next_boundary(Quantise.BEAT, position) for position in asked] == [48_500, 144_500, 288_500]
+
+
 def test_a_grid_is_aligned_with_a_beat_that_was_heard():
     aligned = grid().aligned(Tempo(bpm=120.0), 6, 500_000)
     assert aligned.next_boundary(Quantise.BEAT, 500_000) == 500_000

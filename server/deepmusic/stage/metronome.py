@@ -1,7 +1,7 @@
 """One tempo for all streams, and the beats of each as its own samples.
 
-The metronome's own grid lies on the machine's clock, in microseconds. A stream is brought onto it once, at a bar to
-come; from then on its beats are counted in its samples, evenly, however its blocks arrive. A downbeat, or an outer
+The metronome's own grid lies on the machine's clock, in microseconds. A stream is brought onto it once; from then on
+its beats are counted in its samples, evenly, however its blocks arrive. A downbeat, or an outer
 clock that is followed, brings it there anew, and so does its audio after a rest.
 """
 
@@ -69,7 +69,7 @@ class Metronome:
 
     @property
     def tempo(self) -> Tempo:
-        """How fast it is now."""
+        """How fast it is, or will be where a change waits for its beat or bar."""
         return self._grid.tempo
 
     def set_tempo(self, tempo: Tempo, at_s: float, quantise: Quantise = Quantise.OFF) -> None:
@@ -112,10 +112,7 @@ class Metronome:
         placed = self._placed.get(stream)
         beats = placed.beats if placed is not None and placed.is_still_so(at_s, position) else None
         if beats is None:
-            bar_s = self._grid.next_boundary(Quantise.BAR, _microseconds(at_s)) / _MICROSECONDS
-            rate_hz = stream.audio_format.sample_rate_hz
-            origin = position + round((bar_s - at_s) * rate_hz)
-            beats = TempoMap(tempo=self.tempo, rate_hz=rate_hz, origin=Fraction(origin))
+            beats = self._grid.on_clock(stream.audio_format.sample_rate_hz, position, _microseconds(at_s))
         self._placed[stream] = _Placed(beats=beats, at_s=at_s, position=position)
         return beats.next_boundary(quantise, position)
 
