@@ -15,7 +15,16 @@ from deepmusic.session.events import Control
 from deepmusic.stage.performer import Performer
 from deepmusic.stage.set_list import MidiMap, parse_set
 from deepmusic.stage.tempo import Quantise
-from deepmusic.transports.midi.messages import Controller, Program, SongPosition, Start, Tick, read_message
+from deepmusic.transports.midi.messages import (
+    Continue,
+    Controller,
+    Program,
+    SongPosition,
+    Start,
+    Stop,
+    Tick,
+    read_message,
+)
 from deepmusic.transports.midi.pedalboard import MAX_WAITING_CUES, Pedalboard
 from tests.stage.streams import FakeStream
 
@@ -61,7 +70,9 @@ class Stage:
         (b"\xb0\x40\x7f", Controller(channel=1, number=64, value=127)),
         (b"\xcf\x00", Program(channel=16, number=1)),
         (b"\x90\x40\x7f", None),
-        (b"\xfc", None),
+        (b"\xfb", Continue()),
+        (b"\xfc", Stop()),
+        (b"\xfe", None),
         (b"\xb0\x40", None),
         (b"\xb0\x40\xff", None),
         (b"\xf8\x00", None),
@@ -140,3 +151,21 @@ def test_the_beat_follows_a_clock():
     now_s = 100.2 + 4 * 0.4
     assert metronome.boundary(stage.stream, Quantise.BEAT, now_s + 0.1) == round((0.2 + 5 * 0.4) * 48000)
     assert metronome.boundary(stage.stream, Quantise.BAR, now_s + 0.1) == round((0.2 + 8 * 0.4) * 48000)
+
+
+def test_a_song_that_goes_on_is_in_the_bar_in_which_it_was_stopped():
+    stage = Stage()
+    tick_s = 60.0 / 120.0 / 24
+
+    def ticks(count: int, begins: int) -> None:
+        for n in range(begins, begins + count):
+            stage.board.take(b"\xf8", 100.0 + n * tick_s)
+
+    stage.board.take(b"\xfa", 100.0)
+    ticks(60, 0)
+    stage.board.take(b"\xfc", 101.25)
+    ticks(24, 60)  # a beat while the song stands still
+    stage.board.take(b"\xfb", 101.75)
+    ticks(25, 84)  # the half beat that was left, then beat 3
+    bar = stage.performer.metronome.boundary(stage.stream, Quantise.BAR, 102.26)
+    assert bar == round((1.75 + 0.25 + 0.5) * 48000)

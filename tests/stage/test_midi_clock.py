@@ -59,6 +59,29 @@ def test_a_song_that_is_started_while_the_clock_runs_has_its_first_beat_at_once(
     assert first[0].at_s == pytest.approx(5.0 + 30 / 48)
 
 
+def test_a_song_that_is_stopped_mid_bar_goes_on_where_it_stopped_however_long_the_clock_ran_on():
+    clock = MidiClock()
+    clock.start()
+    beats_of(clock, 30, 120.0)  # a quarter of the second beat is over
+    clock.stop()
+    clock.stop()
+    beats_of(clock, 50, 120.0, begins_s=5.0 + 30 / 48)
+    clock.resume()
+    beats = beats_of(clock, 24, 120.0, begins_s=5.0 + 80 / 48)
+    assert [(beat.beat, beat.at_s) for beat in beats] == [(2, pytest.approx(5.0 + 98 / 48))]
+
+
+def test_a_song_that_is_moved_while_it_is_stopped_goes_on_from_there():
+    clock = MidiClock()
+    beats_of(clock, 30, 120.0)
+    clock.stop()
+    clock.position(32)
+    beats_of(clock, 7, 120.0, begins_s=5.0 + 30 / 48)
+    clock.resume()
+    clock.resume()
+    assert [beat.beat for beat in beats_of(clock, 24, 120.0, begins_s=5.0 + 37 / 48)] == [8]
+
+
 def test_a_clock_that_rested_begins_a_new_line():
     clock = MidiClock()
     beats_of(clock, 48, 120.0)

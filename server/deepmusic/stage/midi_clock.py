@@ -45,14 +45,33 @@ class MidiClock:
     def __init__(self) -> None:
         self._n_ticks = -1  # of the last tick, counted from the start of the song
         self._ticks: deque[tuple[int, float]] = deque(maxlen=KEPT_TICKS)
+        self._stopped_at: int | None = None  # the last tick of a song that stands still, while the clock runs on
 
     def start(self) -> None:
         """The song begins: the next tick is its first beat."""
+        self._stopped_at = None
         self.position(0)
+
+    def stop(self) -> None:
+        """The song stands still. Its beats go on with the ticks, as those of a stage do that waits for it."""
+        if self._stopped_at is None:
+            self._stopped_at = self._n_ticks
+
+    def resume(self) -> None:
+        """The song goes on with the next tick, where it stood: what ticked meanwhile was none of it."""
+        if self._stopped_at is not None:
+            self._move(self._stopped_at)
+            self._stopped_at = None
 
     def position(self, sixteenths: int) -> None:
         """The song is moved to a place, where the next tick is; a clock that runs on keeps its tempo."""
-        before, self._n_ticks = self._n_ticks, sixteenths * TICKS_PER_SIXTEENTH - 1
+        self._move(sixteenths * TICKS_PER_SIXTEENTH - 1)
+        if self._stopped_at is not None:
+            self._stopped_at = self._n_ticks
+
+    def _move(self, to: int) -> None:
+        """The last tick was this one of the song."""
+        before, self._n_ticks = self._n_ticks, to
         moved = [(tick + self._n_ticks - before, at_s) for tick, at_s in self._ticks]
         self._ticks = deque(moved, maxlen=KEPT_TICKS)
 

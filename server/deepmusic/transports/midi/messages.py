@@ -18,6 +18,16 @@ class Start:
     """The song begins with the next tick."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The song stands still; the clock may run on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """The song goes on with the next tick, where it stopped or was moved to."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongPosition:
     """The song is moved to a place, where the next tick is."""
@@ -48,7 +58,7 @@ class Program:
     """From 1, as devices show it."""
 
 
-MidiMessage = Tick | Start | SongPosition | Controller | Program
+MidiMessage = Tick | Start | Stop | Continue | SongPosition | Controller | Program
 
 
 def read_message(data: bytes) -> MidiMessage | None:
@@ -61,6 +71,10 @@ def read_message(data: bytes) -> MidiMessage | None:
             return Tick()
         case (0xFA, 0):
             return Start()
+        case (0xFB, 0):
+            return Continue()
+        case (0xFC, 0):
+            return Stop()
         case (0xF2, 2):
             return SongPosition(sixteenths=body[0] + 128 * body[1])
         case (0xB0, 2):

@@ -2,7 +2,8 @@
 
 ::
 
-    clock, start, song position      the beat follows
+    clock, start, stop, continue,
+    song position                    the beat follows
     a foot switch                    the next cue, or the one before it
     a program                        the cue of that number
 """
@@ -19,7 +20,16 @@ from deepmusic.stage.midi_clock import MidiClock
 from deepmusic.stage.performer import CuePlay, Performer
 from deepmusic.stage.set_list import Cue, MidiMap
 from deepmusic.stage.tempo import Tempo
-from deepmusic.transports.midi.messages import Controller, Program, SongPosition, Start, Tick, read_message
+from deepmusic.transports.midi.messages import (
+    Continue,
+    Controller,
+    Program,
+    SongPosition,
+    Start,
+    Stop,
+    Tick,
+    read_message,
+)
 
 ON_FROM = 64
 """MIDI 1.0: a switch is on from here."""
@@ -59,6 +69,10 @@ class Pedalboard:
                 self._tick(at_s)
             case Start():
                 self._midi_clock.start()
+            case Stop():
+                self._midi_clock.stop()
+            case Continue():
+                self._midi_clock.resume()
             case SongPosition() as moved:
                 self._midi_clock.position(moved.sixteenths)
             case Controller() as controller if self._is_heard(controller.channel):
