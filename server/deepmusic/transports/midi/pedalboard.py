@@ -82,6 +82,10 @@ class Pedalboard:
             case _:
                 pass
 
+    def let_go(self) -> None:
+        """The port has gone: what a foot held down then is not down any more, whatever was not said of it."""
+        self._pressed.clear()
+
     async def run(self) -> None:
         """Plays cues, one after another, until it is cancelled."""
         while True:

@@ -86,6 +86,7 @@ class MidiInput:
             elif not await asyncio.to_thread(_is_there, self._port, found):
                 _log.warning("the MIDI port %s has gone; it is taken again when it comes back", found)
                 await self._let_go()
+                self._pedalboard.let_go()
 
     async def _let_go(self) -> None:
         if self._port is not None:
