@@ -60,6 +60,11 @@ def test_the_picture_has_a_bar_a_channel_and_everything_the_line_has():
         assert words in together
 
 
+@pytest.mark.parametrize("name", ["USB [hw:1,0]", "Mixer [/left]", "Bühne 🎻 :violin:"])
+def test_a_device_is_shown_by_its_name_whatever_stands_in_it(name: str):
+    assert name in drawn(replace(STATUS, device=replace(STATUS.device, name=name)))
+
+
 @pytest.mark.parametrize("show", [line, drawn])
 def test_a_device_that_is_away_is_said_to_be(show):
     away = replace(STATUS, is_running=False, trouble="the device has vanished")

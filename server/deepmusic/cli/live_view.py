@@ -61,7 +61,7 @@ def picture(status: LiveStatus, osc: str) -> Table:
     device = status.device
     where = f"{device.name}, {device.n_channels} channels at {device.sample_rate_hz} Hz"
     if status.is_running:
-        table.add_row("device", where)
+        table.add_row("device", Text(where))  # never as markup: brackets in a name are no colours
     else:
         table.add_row("device", Text(f"{where}: {status.trouble}; looking for it", style="bold red"))
     for title, peaks in (("in", status.input_db), ("out", status.output_db)):
@@ -84,7 +84,7 @@ def picture(status: LiveStatus, osc: str) -> Table:
     is_late = bool(status.stats.late_blocks or status.n_starved or status.stats.failed_steps)
     table.add_row("late", Text(_trouble(status), style="bold yellow" if is_late else "green"))
     if osc:
-        table.add_row("OSC", osc)
+        table.add_row("OSC", Text(osc))
     table.add_row("", Text(f"{status.seconds:.0f} s; Ctrl-C ends", style="dim"))
     return table
 
