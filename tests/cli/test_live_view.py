@@ -66,6 +66,14 @@ def test_a_device_is_shown_by_its_name_whatever_stands_in_it(name: str):
 
 
 @pytest.mark.parametrize("show", [line, drawn])
+def test_steps_that_failed_are_among_what_went_wrong(show):
+    assert "failed" not in show(STATUS)
+    assert "1 late blocks, 2 failed steps, 0 starved" in show(
+        replace(STATUS, stats=SessionStats(late_blocks=1, failed_steps=2))
+    )
+
+
+@pytest.mark.parametrize("show", [line, drawn])
 def test_a_device_that_is_away_is_said_to_be(show):
     away = replace(STATUS, is_running=False, trouble="the device has vanished")
     assert "the device has vanished" in show(away)

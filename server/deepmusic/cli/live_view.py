@@ -131,5 +131,9 @@ def _budget_ms(status: LiveStatus) -> float:
 
 
 def _trouble(status: LiveStatus) -> str:
-    late, starved = status.stats.late_blocks, status.n_starved
-    return f"{late} late blocks, {starved} starved cycles, {status.n_xruns} xruns of the device"
+    stats = status.stats
+    failed = f", {stats.failed_steps} failed steps" if stats.failed_steps else ""
+    return (
+        f"{stats.late_blocks} late blocks{failed}, {status.n_starved} starved cycles, "
+        f"{status.n_xruns} xruns of the device"
+    )
