@@ -119,6 +119,14 @@ def test_a_check_that_fails_does_not_stop_the_doctor(monkeypatch: pytest.MonkeyP
     assert "disk" in findings
 
 
+def test_what_a_check_says_to_do_is_what_the_doctor_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "rig.json").write_text("{}")
+    monkeypatch.setattr("deepmusic.app.rig_profile.profile_path", lambda: tmp_path / "rig.json")
+    (rig,) = [finding for finding in examine() if finding.topic == "rig"]
+    assert rig.found == f"expected a rig's profile of this version at {tmp_path / 'rig.json'}, got something else"
+    assert rig.mend == "run deepmusic check"
+
+
 def test_the_benchmark_prints_every_figure(deepmusic: Deepmusic) -> None:
     ran = deepmusic("bench", "--bundle", "noise", "--seconds", "0.5", "--streams", "2", "--json")
     assert ran.code == 0, ran.err

@@ -105,7 +105,8 @@ def examine() -> Iterator[Finding]:
         except Exception as error:
             # Whatever else is broken, the doctor goes on to the next patient.
             text = error.message if isinstance(error, DeepmusicError) else f"the check failed ({type(error).__name__})"
-            yield Finding(topic=topic, state=State.BAD, found=text, mend=REINSTALL)
+            found, _, mend = text.partition("; ")
+            yield Finding(topic=topic, state=State.BAD, found=found, mend=mend or REINSTALL)
 
 
 def _versions() -> Iterator[Finding]:
