@@ -84,15 +84,16 @@ def test_the_doctor_says_what_to_type(deepmusic: Deepmusic) -> None:
     assert "libsndfile" in deepmusic("doctor").out
 
 
-def test_the_doctor_sees_a_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["gRPC", "OSC"])  # OSC wants its port over UDP and over TCP
+def test_the_doctor_sees_a_taken_port(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        monkeypatch.setattr(doctor_module, "PORTS", ((port, "gRPC"),))
+        monkeypatch.setattr(doctor_module, "PORTS", ((port, name),))
         (finding,) = [finding for finding in examine() if finding.topic == f"port {port}"]
     assert finding.state is State.NOTE
-    assert f"--grpc 127.0.0.1:{port + 1}" in finding.mend
+    assert f"--{name.lower()} 127.0.0.1:{port + 1}" in finding.mend
 
 
 @pytest.mark.parametrize(

@@ -208,15 +208,23 @@ def _styles() -> Iterator[Finding]:
 
 def _ports() -> Iterator[Finding]:
     for port, name in PORTS:
-        kind = socket.SOCK_DGRAM if name == "OSC" else socket.SOCK_STREAM
-        with socket.socket(socket.AF_INET, kind) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                mend = f"end what listens there, or deepmusic serve --{name.lower()} 127.0.0.1:{port + 1}"
-                yield Finding(topic=f"port {port}", state=State.NOTE, found=f"taken ({name}'s default)", mend=mend)
-            else:
-                yield Finding(topic=f"port {port}", state=State.OK, found=f"free for {name}")
+        kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM) if name == "OSC" else (socket.SOCK_STREAM,)
+        if all(_is_free(port, kind) for kind in kinds):
+            yield Finding(topic=f"port {port}", state=State.OK, found=f"free for {name}")
+        else:
+            mend = f"end what listens there, or deepmusic serve --{name.lower()} 127.0.0.1:{port + 1}"
+            yield Finding(topic=f"port {port}", state=State.NOTE, found=f"taken ({name}'s default)", mend=mend)
+
+
+def _is_free(port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM and os.name == "posix":  # as servers do: the last one's connections do not matter
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _sound() -> Iterator[Finding]:
