@@ -46,3 +46,16 @@ def test_a_wildcard_is_announced_by_the_addresses_behind_it():
     everywhere = _addresses("0.0.0.0")
     assert everywhere
     assert "0.0.0.0" not in everywhere
+
+
+async def test_a_server_at_an_address_of_ipv6_is_found_there():
+    announcement = Announcement("deepmusic six 9000")
+    browser = AsyncZeroconf(interfaces=["127.0.0.1"], ip_version=IPVersion.V4Only)
+    try:
+        await announcement.start([Service(kind=OSC, host="::1", port=9000)])
+        info = await found(browser, OSC, "deepmusic six 9000")
+        assert info is not None
+        assert info.parsed_addresses() == ["::1"]
+    finally:
+        await announcement.stop()
+        await browser.async_close()

@@ -79,10 +79,11 @@ class Announcement:
 
 
 def _addresses(host: str) -> list[str]:
-    """The addresses of IPv4 at which a host can be reached."""
+    """The addresses at which a host can be reached: of IPv4, or of IPv6 where it has no other."""
     if host not in ("0.0.0.0", "::", ""):  # noqa: S104 (compared, not bound)
-        infos = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
-        return sorted({str(info[4][0]) for info in infos})
+        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        of_ipv4 = {str(info[4][0]) for info in infos if info[0] == socket.AF_INET}
+        return sorted(of_ipv4 or {str(info[4][0]) for info in infos})
     import ifaddr
 
     found = [str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
