@@ -452,4 +452,6 @@ async def test_of_connections_there_are_only_so_many(site: Site):
 async def test_an_address_in_use_is_said(site: Site):
     with pytest.raises(PortInUse, match="--http HOST:PORT"):
         await HttpServer(site.osc.query).start("127.0.0.1", site.port)
+    with pytest.raises(PortInUse, match="--http HOST:PORT"):
+        await HttpServer(site.osc.query).start("stage..local", 8080)
     await HttpServer(site.osc.query).stop()

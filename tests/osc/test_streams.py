@@ -153,5 +153,11 @@ async def test_an_address_in_use_is_said(stage: Stage):
         await OscServer(stage.serving.sessions, stage.serving.styles).start(host, int(port))
 
 
+@pytest.mark.parametrize("host", ["stage..local", 64 * "x", "nowhere.invalid"])
+async def test_an_address_that_is_none_is_said(stage: Stage, host: str):
+    with pytest.raises(PortInUse, match="--osc HOST:PORT"):
+        await OscServer(stage.serving.sessions, stage.serving.styles).start(host, 9000)
+
+
 async def test_a_server_that_has_not_started_stops(stage: Stage):
     await OscServer(stage.serving.sessions, stage.serving.styles).stop()

@@ -87,7 +87,7 @@ class OscServer:
         try:
             infos = await self._loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
             self._socket, self._listening = _bound_pair(infos[0][0], infos[0][4])
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # no name of a host can be so long, or have an empty part
             raise PortInUse(
                 f"expected an address that is free over UDP and TCP for OSC, got {host}:{port}, where something "
                 "listens already or which is not this machine's; stop that, or choose another with --osc HOST:PORT",

@@ -66,9 +66,10 @@ class HttpServer:
         await self._runner.setup()
         try:
             self._server = await asyncio.get_running_loop().create_server(self._protocol, host, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # no name of a host can be so long, or have an empty part
             await self._runner.cleanup()
-            what = "something listens already" if error.errno == errno.EADDRINUSE else "this machine cannot listen"
+            is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+            what = "something listens already" if is_taken else "this machine cannot listen"
             raise PortInUse(
                 f"expected a free address for HTTP, got {host}:{port}, where {what}; choose another with "
                 "--http HOST:PORT, or --http off",
