@@ -155,6 +155,21 @@ def test_a_device_that_cannot_be_opened_is_refused_in_our_words(
     assert not card._rings.path.exists()
 
 
+@pytest.mark.parametrize(
+    ("numbers", "flag"),
+    [
+        ({"period_samples": -5}, "--period"),
+        ({"period_samples": 10_000_000}, "--period"),
+        ({"sample_rate_hz": 44_000}, "--rate"),  # PortAudio would be asked for 48000 Hz instead
+        ({"n_channels": 9}, "--channels"),
+        ({"n_channels": -1}, "--channels"),
+    ],
+)
+def test_a_number_that_no_device_has_is_refused_before_one_is_opened(numbers: dict[str, int], flag: str):
+    with pytest.raises(BadConfig, match=flag):
+        DeviceWish(**numbers)  # type: ignore[arg-type]
+
+
 def test_without_a_jack_server_one_is_asked_for(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("JACK_DEFAULT_SERVER", "a-server-that-nobody-has-started")
     with pytest.raises(DeviceUnavailable, match=r"start jackd|apt-get install jackd2"):

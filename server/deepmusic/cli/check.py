@@ -79,7 +79,9 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--input", metavar="DEV", default="clock", help="a device, as for live (default: the clock)")
     parser.add_argument("--output", metavar="DEV", default="", help="the same (default: the input's counterpart)")
-    parser.add_argument("--period", metavar="N", type=int, default=0, help="samples of a cycle (the clock's: 256)")
+    parser.add_argument(
+        "--period", metavar="N", type=int, default=0, help="samples of a cycle, 1 to 8192 (the clock's: 256)"
+    )
     parser.add_argument("--no-save", action="store_true", help="do not keep the result as this rig's profile")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     add_bundle_options(parser)

@@ -52,12 +52,14 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add_root_certificates(parser)
     parser.add_argument("--strength", metavar="0..1", type=float, help="how much of the style is heard (default 1)")
     parser.add_argument(
-        "--channels", metavar="N", type=int, default=0, help="channels (default: 2, or 1 of a mono card)"
+        "--channels", metavar="N", type=int, default=0, help="channels, 1 to 8 (default: 2, or 1 of a mono card)"
     )
     parser.add_argument(
         "--rate", metavar="HZ", type=int, default=0, help="rate (default: the card's; JACK has its own)"
     )
-    parser.add_argument("--period", metavar="N", type=int, default=0, help="samples of a cycle (JACK has its own)")
+    parser.add_argument(
+        "--period", metavar="N", type=int, default=0, help="samples of a cycle, 1 to 8192 (JACK has its own)"
+    )
     parser.add_argument(
         "--cushion",
         metavar="MS",

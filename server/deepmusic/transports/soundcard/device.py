@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from deepmusic.audio import MAX_CHANNELS, SUPPORTED_RATES_HZ
+from deepmusic.errors import BadConfig
 from deepmusic.transports.soundcard.exchange import Port
 from deepmusic.transports.soundcard.rings import Rings
 
@@ -13,9 +15,17 @@ OnCycle = Callable[[Sequence[Port], Sequence[Port]], None]
 """[device] Carries a cycle out: the ports of its inputs, the ports of its outputs."""
 
 
+LONGEST_PERIOD_SAMPLES = 8192
+"""Of a cycle: JACK's own limit, and nothing that anybody plays with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceWish:
-    """Which device, and how it is to be opened."""
+    """Which device, and how it is to be opened.
+
+    Raises:
+        BadConfig: A number is one that no device has.
+    """
 
     input: str = ""
     """As ``docs/live.md`` has it: ``jack``, ``jack:CLIENT``, ``clock``, or a number or name of PortAudio's; empty for
@@ -25,11 +35,22 @@ class DeviceWish:
     n_channels: int = 0
     """Channels of the stream, 1 to 8; 0 for two, or one where the device has no more."""
     sample_rate_hz: int = 0
-    """Rate for PortAudio; 0 for the device's own. JACK and its clients share one rate."""
+    """Rate for PortAudio, one of ``SUPPORTED_RATES_HZ``; 0 for the device's own. JACK and its clients share one."""
     period_samples: int = 0
-    """Samples of a cycle for PortAudio; 0 for what suits the device. JACK's clients share one."""
+    """Samples of a cycle for PortAudio, 1 to 8192; 0 for what suits the device. JACK's clients share one."""
     client_name: str = "deepmusic"
     """Name as a JACK client."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.n_channels <= MAX_CHANNELS:
+            raise BadConfig(f"expected 1 to {MAX_CHANNELS} channels, got {self.n_channels}; see --channels")
+        if self.sample_rate_hz and self.sample_rate_hz not in SUPPORTED_RATES_HZ:
+            rates = ", ".join(map(str, SUPPORTED_RATES_HZ))
+            raise BadConfig(f"expected a rate of {rates} Hz, got {self.sample_rate_hz}; see --rate")
+        if not 0 <= self.period_samples <= LONGEST_PERIOD_SAMPLES:
+            raise BadConfig(
+                f"expected a cycle of 1 to {LONGEST_PERIOD_SAMPLES} samples, got {self.period_samples}; see --period"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
