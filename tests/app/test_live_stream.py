@@ -168,7 +168,8 @@ def test_a_cushion_out_of_range_is_refused_before_anything_starts(cushion_s: flo
     def never(on_audio: object) -> LocalStream:
         raise AssertionError("the stream was made")
 
-    with pytest.raises(BadConfig, match="--cushion"):
+    said = f"expected a cushion above 0 and of at most 500 ms, got {1000.0 * cushion_s:g}; see --cushion"
+    with pytest.raises(BadConfig, match=said):
         LiveRig(DeviceWish(input="clock"), never, cushion_s=cushion_s)
 
 

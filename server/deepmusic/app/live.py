@@ -111,7 +111,10 @@ class LiveRig:
         on_answer: Callable[[float], None] | None = None,
     ) -> None:
         if not 0.0 < cushion_s <= LONGEST_CUSHION_S:
-            raise BadConfig(f"expected a cushion of at most {LONGEST_CUSHION_S:g} s, got {cushion_s:g}; see --cushion")
+            given_ms, longest_ms = 1000.0 * cushion_s, 1000.0 * LONGEST_CUSHION_S
+            raise BadConfig(
+                f"expected a cushion above 0 and of at most {longest_ms:g} ms, got {given_ms:g}; see --cushion"
+            )
         self.stream = make_stream(self._play)
         self.lateness = Lateness()
         self._cushion_s = cushion_s

@@ -64,7 +64,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "--cushion",
         metavar="MS",
         type=float,
-        help="time for computing, added to the latency (default: as check chose, else a step)",
+        help="time for computing, added to the latency, above 0 to 500 (default: as check chose, else a step)",
     )
     parser.add_argument("--name", default="live", help="name of the stream for OSC, and of the JACK client")
     parser.add_argument("--osc", metavar="HOST:PORT", help="address of OSC, or off (default 127.0.0.1:9000)")
