@@ -75,6 +75,14 @@ async def test_a_name_that_no_address_can_hold_is_written_as_in_a_url():
     assert len(desk.controls) == 1
 
 
+@pytest.mark.parametrize("name", ["Straßenmusik in Köln", "Гитара соло, вторая песня большого вечера", "🎻" * 64])
+async def test_a_stream_of_any_name_is_reached_by_the_address_that_a_rig_was_told(name: str):
+    desk = Desk(name)
+    part = desk.say("/deepmusic/sessions")[0][1]
+    assert desk.say(f"/deepmusic/session/{part}/output_gain_db", -3.0) == []
+    assert len(desk.controls) == 1
+
+
 async def test_a_style_is_looked_up_and_answered():
     desk = Desk("guitar", "voice")
     assert await desk.ask("/deepmusic/style", "strings") == [("/done", "/deepmusic/style", 2)]

@@ -39,8 +39,9 @@ async def test_the_streams_are_listed_with_what_a_rig_needs():
     ]
 
 
-async def test_no_answer_is_longer_than_a_frame():
-    desk = Desk("é" * 64)
+@pytest.mark.parametrize("name", ["é" * 64, "🎻" * 64])
+async def test_no_answer_is_longer_than_a_frame(name: str):
+    desk = Desk(name)
     desk.sessions[0].asked = AskedValues((), " + ".join(f"{'style' * 12} {n}%" for n in range(16)))
     desk.say("/deepmusic/sessions")
     desk.say("/status")

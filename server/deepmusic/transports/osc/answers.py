@@ -10,7 +10,7 @@ from deepmusic import __version__
 from deepmusic.errors import DeepmusicError, MalformedMessage
 from deepmusic.session.parameters import Parameter
 from deepmusic.stage.set_list import Cue
-from deepmusic.transports.osc.codec import encode
+from deepmusic.transports.osc.codec import encode, shown
 from deepmusic.transports.osc.counters import Count, Counters
 from deepmusic.transports.osc.gate import Peer
 from deepmusic.transports.osc.namespace import stream_part
@@ -96,7 +96,7 @@ def done(command: str, number: int) -> bytes:
 
 def fail(command: str, message: str) -> bytes:
     """A command could not be carried out, in full or in part."""
-    return encode(Answer.FAIL.value, "ss", command, message)
+    return encode(Answer.FAIL.value, "ss", command, shown(message))
 
 
 def synced(number: int) -> bytes:
@@ -126,7 +126,7 @@ def session(of: LiveSession) -> bytes:
     return encode(
         Answer.SESSION.value,
         "sssiiiiih",
-        *(stream_part(of.name), of.facts.bundle, of.values["style"]),
+        *(stream_part(of.name), of.facts.bundle, shown(str(of.values["style"]))),
         *(sound.sample_rate_hz, sound.n_channels, of.facts.latency_samples),
         *(stats.late_blocks, stats.dry_blocks, stats.samples_in),
     )

@@ -10,8 +10,11 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 Argument = int | float | str | bytes | bool | None
 """What an argument can be."""
 
-MAX_TEXT_CHARACTERS = 300
-"""A longer text, such as the name of a morph of many styles, is cut when it is sent: answers fit into one frame."""
+MAX_TEXT_CHARACTERS = 768
+"""A longer text is cut when it is sent; the name of a stream, 64 characters of four bytes as in a URL, never is."""
+
+MAX_SHOWN_CHARACTERS = 300
+"""Of a text for people, such as the name of a morph of many styles: with a stream's name it fits into one frame."""
 
 _LOWEST_INT, _HIGHEST_INT = -(2**31), 2**31 - 1
 
@@ -44,6 +47,11 @@ def encode(address: str, types: str = "", *arguments: Argument) -> bytes:
     for kind, argument in zip(types, arguments, strict=True):
         builder.add_arg(_bounded(kind, argument), kind)
     return builder.build().dgram
+
+
+def shown(text: str) -> str:
+    """As much of a text for people as is sent."""
+    return text[:MAX_SHOWN_CHARACTERS]
 
 
 def _bounded(kind: str, argument: Argument) -> Argument:

@@ -30,8 +30,8 @@ MAX_MESSAGES = 64
 MAX_ARGUMENTS = 64
 """Arguments of one message."""
 
-MAX_ADDRESS_BYTES = 256
-"""Longest address."""
+MAX_ADDRESS_BYTES = 1024
+"""Longest address; that of a stream whose name is 64 characters beyond ASCII has some 800 bytes."""
 
 IMMEDIATELY = 1
 """The time tag of what has none."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from deepmusic.session.stats import SessionStats
 from deepmusic.transports.osc.answers import Answer
-from deepmusic.transports.osc.codec import encode
+from deepmusic.transports.osc.codec import encode, shown
 from deepmusic.transports.osc.namespace import stream_part
 from deepmusic.transports.osc.ports import LiveSession
 
@@ -70,8 +70,8 @@ def news(seen: list[Seen], told: dict[LiveSession, Told]) -> Iterator[bytes]:
             for parameter, value in entry.values.items():
                 if known.values.get(parameter) != value:
                     known.values[parameter] = value
-                    types = "sss" if isinstance(value, str) else "ssf"
-                    yield encode(Answer.CHANGED.value, types, name, parameter, value)
+                    types, said = ("sss", shown(value)) if isinstance(value, str) else ("ssf", value)
+                    yield encode(Answer.CHANGED.value, types, name, parameter, said)
         if known.trouble != entry.trouble:
             known.trouble = entry.trouble
             yield encode(Answer.LATE.value, "siii", name, *entry.trouble)
