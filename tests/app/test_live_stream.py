@@ -19,7 +19,8 @@ from deepmusic.model.bundle import Bundle
 from deepmusic.model.catalog import DEFAULT_BUNDLE
 from deepmusic.session.config import Setting
 from deepmusic.session.events import AudioFlag, AudioIn, AudioOut, ChangeStyle, Control
-from deepmusic.transports.soundcard.device import DeviceWish
+from deepmusic.transports.soundcard.cycle import Cycle
+from deepmusic.transports.soundcard.device import DeviceFacts, DeviceWish
 from deepmusic.transports.wire.messages import StyleShare
 from tests.support.bundles import passthrough_bundle
 
@@ -188,3 +189,18 @@ async def test_a_rig_on_the_clock_plays_without_a_device_and_tells_how_it_goes(f
     assert status.latency.total == 1855 + 1024
     assert status.strength == 0.5
     assert status.n_vanished == 0
+
+
+async def test_the_cycle_of_a_device_that_does_not_say_it_is_known_once_it_runs(folder: Path):
+    rig = LiveRig(
+        DeviceWish(input="clock"),
+        lambda take: LocalStream(wish(folder), take, device="cpu", styles=folder / "styles"),
+        cushion_s=LONGEST_CUSHION_S,
+    )
+    rig.opened(DeviceFacts(name="USB", sample_rate_hz=48000, n_channels=2, period_samples=0, input="1", output="1"))
+    assert rig.status().cycle_samples == 0
+    for n, n_samples in enumerate((192, 256, 128)):
+        cycle = Cycle(first_sample=256 * n, n_samples=n_samples, is_starved=False, began_ns=0, took_ns=1000, n_xruns=0)
+        rig.take(np.zeros((2, n_samples), np.float32), cycle)
+    assert rig.status().cycle_samples == 256
+    await rig.stop()

@@ -19,6 +19,7 @@ STATUS = LiveStatus(
     device=DeviceFacts(
         name="JACK client live", sample_rate_hz=48000, n_channels=2, period_samples=256, input="jack", output="jack"
     ),
+    cycle_samples=256,
     is_running=True,
     trouble="",
     n_vanished=0,

@@ -60,6 +60,8 @@ class LiveStatus:
     """Since the set began."""
     device: DeviceFacts
     """The device, as it was last opened."""
+    cycle_samples: int
+    """Samples of its longest cycle, by what it says and by what came; 0 where neither is there yet."""
     is_running: bool
     """Whether it is there."""
     trouble: str
@@ -129,6 +131,7 @@ class LiveRig:
         self._has_begun = threading.Event()
         self._n_cycles = self._n_starved = self._n_vanished = 0
         self._n_xruns = self._n_xruns_before = 0
+        self._cycle_samples = 0
         self._longest_turn_ns = 0
 
     async def start(self) -> None:
@@ -153,6 +156,7 @@ class LiveRig:
         return LiveStatus(
             seconds=time.monotonic() - self._started_s,
             device=self._facts,
+            cycle_samples=self._cycle_samples,
             is_running=self._is_running,
             trouble=self._trouble,
             n_vanished=self._n_vanished,
@@ -185,7 +189,7 @@ class LiveRig:
             self._input_meter, self._output_meter = Meter(facts.n_channels), Meter(facts.n_channels)
         self._n_xruns_before += self._n_xruns
         self._n_xruns = 0
-        self._facts = facts
+        self._facts, self._cycle_samples = facts, facts.period_samples
         self._terms = CardTerms(latency_samples=latency, cushion_samples=cushion)
         self._is_running, self._trouble = True, ""
         return self._terms
@@ -196,6 +200,7 @@ class LiveRig:
         self._began_ns[self._n_cycles % KEPT_CYCLES] = cycle.began_ns
         self.stream.post(AudioIn(block=block, first_sample=cycle.first_sample, sequence=self._n_cycles))
         self._n_cycles += 1
+        self._cycle_samples = max(self._cycle_samples, cycle.n_samples)
         self._n_starved += cycle.is_starved
         self._n_xruns = cycle.n_xruns
         self._longest_turn_ns = max(self._longest_turn_ns, cycle.took_ns)

@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         answers = Answers()
         played_s = seconds * (1.0 - SHARE_OF_STREAMS)
         status = asyncio.run(_play(args, wish, answers, played_s, advance))
-        period = status.device.period_samples or round(status.latency.cushion)
+        period = status.cycle_samples  # as it ran: PortAudio's devices may not say theirs before
         buffers = judge(
             answers.windows,
             period_samples=period,
