@@ -17,6 +17,8 @@ from deepmusic.transports.soundcard.card import CardTerms, SoundCard
 from deepmusic.transports.soundcard.clock_device import PERIOD_SAMPLES
 from deepmusic.transports.soundcard.cycle import Cycle
 from deepmusic.transports.soundcard.device import DeviceFacts, DeviceWish
+from deepmusic.transports.soundcard.jack_device import JackDevice
+from tests.soundcard.jack_server import jack_server
 
 PATIENCE_S = 20.0
 """Only a hang takes as long."""
@@ -168,6 +170,14 @@ def test_a_device_that_cannot_be_opened_is_refused_in_our_words(
 def test_a_number_that_no_device_has_is_refused_before_one_is_opened(numbers: dict[str, int], flag: str):
     with pytest.raises(BadConfig, match=flag):
         DeviceWish(**numbers)  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_too_long_for_jack_is_cut_and_taken_twice():
+    name = "Гитара соло, вторая песня большого вечера"
+    with jack_server(period_samples=256), JackDevice(DeviceWish(input="jack:", client_name=name), print) as one:
+        assert one.facts.name == f"JACK client {name[:32]}"
+        with JackDevice(DeviceWish(input="jack:", client_name=name), print) as another:
+            assert another.facts.name == f"JACK client {name[:32]}-01"
 
 
 def test_without_a_jack_server_one_is_asked_for(monkeypatch: pytest.MonkeyPatch):

@@ -24,6 +24,9 @@ from deepmusic.transports.soundcard.jack_library import (
 )
 from deepmusic.transports.soundcard.rings import Rings, Word
 
+MAX_NAME_BYTES = 60
+"""Of a client's name: JACK takes 63, and adds three where the name is taken. Of a longer one it says nothing but no."""
+
 N_CHANNELS = 2
 """Channels where nobody asked for another number."""
 
@@ -61,7 +64,7 @@ class JackDevice:
         self._callbacks: list[Any] = []  # C holds only their addresses
         self._rings: Rings | None = None
         status: Any = ffi.new("int *")
-        name = wish.client_name.encode()
+        name = wish.client_name.encode()[:MAX_NAME_BYTES].decode(errors="ignore").encode()  # no half characters
         self._client: Any = self._library.jack_client_open(name, NO_START_SERVER, status)
         if self._client == ffi.NULL:
             raise DeviceUnavailable(
