@@ -38,9 +38,9 @@ STATUS = LiveStatus(
 )
 
 
-def drawn(status: LiveStatus, osc: str = "127.0.0.1:9000") -> str:
+def drawn(status: LiveStatus, cue: str = "") -> str:
     console = Console(file=io.StringIO(), width=120)
-    console.print(picture(status, osc))
+    console.print(picture(status, "127.0.0.1:9000", cue))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -78,6 +78,13 @@ def test_steps_that_failed_are_among_what_went_wrong(show):
 def test_a_device_that_is_away_is_said_to_be(show):
     away = replace(STATUS, is_running=False, trouble="the device has vanished")
     assert "the device has vanished" in show(away)
+
+
+@pytest.mark.parametrize("show", [line, drawn])
+def test_where_a_set_is_is_shown_if_there_is_one(show):
+    assert "cue" not in show(STATUS)
+    shown = show(STATUS, "2 of 3: bridge [solo]; 126.5 beats per minute")
+    assert "2 of 3: bridge [solo]; 126.5 beats per minute" in shown
 
 
 def test_bypass_and_a_strength_below_one_are_shown():

@@ -54,11 +54,19 @@ class Controls:
         opener: SessionOpener | None = None,
     ) -> None:
         self._styles, self._cues, self._config = styles, cues, config
-        performer = Performer(sessions, cues, time.monotonic())
+        self._performer = performer = Performer(sessions, cues, time.monotonic())
         self._osc = OscServer(sessions, styles, opener=opener, networks=config.osc_allowed, performer=performer)
         self._http = HttpServer(self._osc.query)
         self._midi = MidiInput(performer, cues.midi)
         self._announcement: Announcement | None = None
+
+    def place(self) -> str:
+        """Where the set is, for people; empty where there is none."""
+        cues, bpm = self._performer.cues, self._performer.metronome.tempo.bpm
+        if not len(cues):
+            return ""
+        name = cues.current.name if cues.current is not None else "before the first"
+        return f"{cues.number} of {len(cues)}: {name}; {bpm:.1f} beats per minute"
 
     async def start(self, notes: list[str]) -> ControlAddresses:
         """Listens.

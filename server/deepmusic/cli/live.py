@@ -185,7 +185,7 @@ async def _play(args: argparse.Namespace) -> None:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
         _report(rig, served, as_json=args.json)
-        with live_view(served.osc) as show:
+        with live_view(served.osc, controls.place) as show:
             await _watch(rig, show, stopping, args.seconds)
     finally:
         await controls.stop()

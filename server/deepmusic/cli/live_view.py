@@ -25,34 +25,36 @@ Show = Callable[[LiveStatus], None]
 
 
 @contextmanager
-def live_view(osc: str) -> Generator[Show]:
+def live_view(osc: str, place: Callable[[], str] = str) -> Generator[Show]:
     """Shows a set on stderr as long as it is entered.
 
     Args:
         osc: Where OSC is heard; empty for nowhere.
+        place: Says which cue was played last; nothing where there are none.
     """
     if not sys.stderr.isatty():
-        yield _LineView()
+        yield _LineView(place)
         return
     from rich.console import Console
     from rich.live import Live
 
     with Live(console=Console(stderr=True), refresh_per_second=10, transient=True) as live:
-        yield lambda status: live.update(picture(status, osc))
+        yield lambda status: live.update(picture(status, osc, place()))
 
 
-def line(status: LiveStatus) -> str:
+def line(status: LiveStatus, cue: str = "") -> str:
     """How it goes, in one line."""
+    at_cue = f"cue {cue}, " if cue else ""
     if not status.is_running:
         return f"{status.seconds:.0f} s: {status.trouble}; looking for {status.device.name} again"
     return (
         f"{status.seconds:.0f} s: in {_levels(status.input_db)} dB, out {_levels(status.output_db)} dB, "
-        f"{_sound(status)}, latency {_milliseconds(status):.1f} ms, answers p99 {1000.0 * status.answers.p99_s:.1f} of "
-        f"{_budget_ms(status):.1f} ms, {_trouble(status)}"
+        f"{at_cue}{_sound(status)}, latency {_milliseconds(status):.1f} ms, "
+        f"answers p99 {1000.0 * status.answers.p99_s:.1f} of {_budget_ms(status):.1f} ms, {_trouble(status)}"
     )
 
 
-def picture(status: LiveStatus, osc: str) -> Table:
+def picture(status: LiveStatus, osc: str, cue: str = "") -> Table:
     """How it goes, to be drawn."""
     from rich.table import Table
     from rich.text import Text
@@ -68,6 +70,8 @@ def picture(status: LiveStatus, osc: str) -> Table:
         for peak_db in peaks:
             table.add_row(title, _bar(peak_db))
             title = ""  # noqa: PLW2901 (the second channel has none)
+    if cue:
+        table.add_row("cue", Text(cue, style="bold"))
     table.add_row("style", Text(_sound(status), style="bold"))
     parts = status.latency
     table.add_row(
@@ -92,7 +96,8 @@ def picture(status: LiveStatus, osc: str) -> Table:
 class _LineView:
     """A line every ten seconds, and at once when the device comes, goes, or is away for another reason."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Callable[[], str]) -> None:
+        self._place = place
         self._shown_s = time.monotonic()
         self._trouble: str = ""
 
@@ -100,7 +105,7 @@ class _LineView:
         now_s = time.monotonic()
         if now_s - self._shown_s >= LINE_S or status.trouble != self._trouble:
             self._shown_s, self._trouble = now_s, status.trouble
-            print(line(status), file=sys.stderr, flush=True)
+            print(line(status, self._place()), file=sys.stderr, flush=True)
 
 
 def _bar(peak_db: float) -> Text:
