@@ -3,11 +3,15 @@
 
 #include <dlfcn.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "tests/check.h"
 #include "tests/fake_server.h"
@@ -24,12 +28,17 @@ using host::spec;
 namespace {
 
 // The name server: names under slow.test are this machine, and are told once a test says so; under none.test is nothing.
+// Names under two.test have two addresses, of which only the second one is the server's.
 class NameServer {
  public:
   int ask(const char* name, const char* port, const addrinfo* hints, addrinfo** found) {
     std::unique_lock<std::mutex> lock(mutex_);
     ++n_asked_;
     if (ends_with(name, ".none.test")) return EAI_NONAME;
+    if (ends_with(name, ".two.test")) {
+      const int error = real()("127.0.0.2", port, hints, found);
+      return error != 0 ? error : real()("127.0.0.1", port, hints, &(*found)->ai_next);
+    }
     answering_.wait(lock, [this] { return is_answering_; });
     lock.unlock();
     return real()("127.0.0.1", port, hints, found);
@@ -47,7 +56,9 @@ class NameServer {
   static bool ends_with(const std::string& name, const std::string& end) {
     return name.size() > end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
   }
-  static bool knows(const std::string& name) { return ends_with(name, ".slow.test") || ends_with(name, ".none.test"); }
+  static bool knows(const std::string& name) {
+    return ends_with(name, ".slow.test") || ends_with(name, ".none.test") || ends_with(name, ".two.test");
+  }
   static decltype(&getaddrinfo) real() {
     return reinterpret_cast<decltype(&getaddrinfo)>(dlsym(RTLD_NEXT, "getaddrinfo"));
   }
@@ -68,6 +79,32 @@ NameServer& name_server() {
 struct Slowness {
   Slowness() { name_server().set_answering(false); }
   ~Slowness() { name_server().set_answering(true); }
+};
+
+// An address that answers nobody, as behind a firewall that drops what it will not let through: its queue is full.
+class Hole {
+ public:
+  explicit Hole(int port) {
+    sockaddr_in here{};
+    here.sin_family = AF_INET;
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+    here.sin_port = htons(static_cast<std::uint16_t>(port));
+    descriptors_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    CHECK(bind(descriptors_[0], reinterpret_cast<sockaddr*>(&here), sizeof here) == 0);
+    CHECK(listen(descriptors_[0], 0) == 0);
+    for (int i = 0; i < 4; ++i) {
+      descriptors_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+      connect(descriptors_.back(), reinterpret_cast<sockaddr*>(&here), sizeof here);
+    }
+  }
+  ~Hole() {
+    for (const int descriptor : descriptors_) close(descriptor);
+  }
+  Hole(const Hole&) = delete;
+  Hole& operator=(const Hole&) = delete;
+
+ private:
+  std::vector<int> descriptors_;
 };
 
 std::string at(const std::string& name, const fake::Server& server) { return name + ":" + std::to_string(server.port()); }
@@ -143,6 +180,19 @@ TEST("a name is asked for once, however many bridges wait for it, and again only
   Rig late(at("once.slow.test", server), spec(true));
   CHECK(is(late, Link::kStreaming));
   CHECK_EQUAL(name_server().n_asked(), before + 1);
+}
+
+TEST("an address of a name that does not answer is not waited for before the next one is tried") {
+  fake::Server server({});
+  const Hole hole(server.port());
+  Rig rig(at("server.two.test", server), spec(true));
+  CHECK(is(rig, Link::kStreaming));
+}
+
+TEST("an address of a name where nobody listens is passed over") {
+  fake::Server server({});
+  Rig rig(at("closed.two.test", server), spec(true));
+  CHECK(is(rig, Link::kStreaming));
 }
 
 TEST("a name that nobody knows is a server that is away, and is asked for again") {

@@ -165,7 +165,7 @@ bool Call::receive(std::string& message) {
 }
 
 Connection::Connection(const Address& address, const std::string& root_certificates)
-    : socket_(address), authority_(address.host + ":" + address.port), began_(Clock::now()) {
+    : socket_(address, Clock::now()), authority_(address.host + ":" + address.port), began_(Clock::now()) {
   if (address.host.find(':') != std::string::npos) authority_ = "[" + address.host + "]:" + address.port;
   if (address.is_encrypted) tls_ = std::make_unique<Tls>(socket_, address.host, root_certificates);
   last_heard_ = last_ping_ = began_;
@@ -214,7 +214,7 @@ void Connection::advance(Clock::time_point now) {
 }
 
 void Connection::connect(Clock::time_point now) {
-  socket_.advance();
+  socket_.advance(now);
   const bool has_socket = socket_.state() == Socket::State::kOpen;
   if (has_socket && tls_ != nullptr) tls_->advance();
   if (socket_.state() == Socket::State::kFailed && !has_socket) {

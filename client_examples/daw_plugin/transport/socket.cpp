@@ -7,11 +7,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
 
 namespace deepmusic {
+namespace {
+
+constexpr auto kNextAfter = std::chrono::milliseconds(250);  // as RFC 8305 has it: its "connection attempt delay"
+
+}  // namespace
 
 std::optional<Address> Address::parse(const std::string& text) {
   constexpr std::string_view kPlain = "http://", kEncrypted = "https://";
@@ -33,50 +39,65 @@ std::optional<Address> Address::parse(const std::string& text) {
   return Address{host, port, is_encrypted};
 }
 
-Socket::Socket(const Address& address) : lookup_(Lookup::begin(address.host, address.port)) { advance(); }
+Socket::Socket(const Address& address, TimePoint now) : lookup_(Lookup::begin(address.host, address.port)) { advance(now); }
 
 Socket::~Socket() {
+  for (const int descriptor : attempts_) close(descriptor);
   if (descriptor_ >= 0) close(descriptor_);
 }
 
-void Socket::try_next() {
-  if (descriptor_ >= 0) close(descriptor_);
-  descriptor_ = -1;
-  while (n_tried_ < lookup_->endpoints().size()) {
-    const Endpoint& here = lookup_->endpoints()[n_tried_++];
-    descriptor_ = socket(here.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (descriptor_ < 0) {
-      problem_ = std::strerror(errno);
-      continue;
-    }
-    const int on = 1;
-    setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(descriptor_, reinterpret_cast<const sockaddr*>(&here.address), here.size) == 0) {
-      state_ = State::kOpen;
-      return;
-    }
-    if (errno == EINPROGRESS) return;
-    problem_ = std::strerror(errno);
-    close(descriptor_);
-    descriptor_ = -1;
-  }
-  fail(lookup_->endpoints().empty() ? lookup_->problem() : problem_);
-}
-
-void Socket::advance() {
+void Socket::advance(TimePoint now) {
   if (state_ != State::kConnecting || !lookup_->is_over()) return;
-  if (descriptor_ < 0) return try_next();
-  pollfd ready{descriptor_, POLLOUT, 0};
-  if (poll(&ready, 1, 0) <= 0) return;
+  attempts_.erase(std::remove_if(attempts_.begin(), attempts_.end(), [this](int one) { return is_settled(one); }),
+                  attempts_.end());
+  const auto& endpoints = lookup_->endpoints();
+  while (state_ == State::kConnecting && n_tried_ < endpoints.size() &&
+         (attempts_.empty() || now - tried_at_ > kNextAfter)) {
+    tried_at_ = now;
+    attempt(endpoints[n_tried_++]);
+  }
+  if (state_ == State::kOpen) {
+    for (const int slower : attempts_) close(slower);
+    attempts_.clear();
+  } else if (attempts_.empty()) {
+    fail(endpoints.empty() ? lookup_->problem() : problem_);
+  }
+}
+
+void Socket::attempt(const Endpoint& endpoint) {
+  const int descriptor = socket(endpoint.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) {
+    problem_ = std::strerror(errno);
+    return;
+  }
+  const int on = 1;
+  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (connect(descriptor, reinterpret_cast<const sockaddr*>(&endpoint.address), endpoint.size) == 0) {
+    descriptor_ = descriptor;
+    state_ = State::kOpen;
+  } else if (errno == EINPROGRESS) {
+    attempts_.push_back(descriptor);
+  } else {
+    problem_ = std::strerror(errno);
+    close(descriptor);
+  }
+}
+
+// Whether an attempt has come to its end: with the connection, or with an error.
+bool Socket::is_settled(int attempt) {
+  pollfd ready{attempt, POLLOUT, 0};
+  if (state_ == State::kOpen || poll(&ready, 1, 0) <= 0) return false;
   int error = 0;
   socklen_t size = sizeof error;
-  getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &size);
+  getsockopt(attempt, SOL_SOCKET, SO_ERROR, &error, &size);
   if (error == 0) {
+    descriptor_ = attempt;
     state_ = State::kOpen;
   } else {
     problem_ = std::strerror(error);
-    try_next();
+    close(attempt);
   }
+  return true;
 }
 
 long Socket::read(char* bytes, std::size_t size) {
