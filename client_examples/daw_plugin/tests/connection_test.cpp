@@ -132,9 +132,22 @@ TEST("an HTTP error of something between, without a status, says its number") {
   Call* const call = begin(pair);
   pair.say(headers(kFirst, {{":status", "502"}, {"content-type", "text/html"}}) +
            frame(peer::kData, peer::kEndStream, kFirst, "<html>bad gateway</html>"));
+  CHECK(received(*call).empty());
   CHECK(call->is_over());
   CHECK_EQUAL(call->status().code, RpcStatus::kUnavailable);
   CHECK(call->status().message.find("HTTP 502") != std::string::npos);
+}
+
+TEST("a status that says nothing is told by its number, and one that is no number is an unknown one") {
+  for (const auto& [said, code] : std::vector<std::pair<std::string, int>>{
+           {"12", 12}, {"", RpcStatus::kUnknown}, {"fine", RpcStatus::kUnknown}, {"0x5", RpcStatus::kUnknown}}) {
+    Pair pair;
+    Call* const call = begin(pair);
+    pair.say(headers(kFirst, peer::kOk) + headers(kFirst, {{"grpc-status", said}}, true));
+    CHECK(call->is_over());
+    CHECK_EQUAL(call->status().code, code);
+    CHECK_EQUAL(call->status().message, "the server ended the call with status " + std::to_string(code));
+  }
 }
 
 TEST("a stream that is reset is over, and the others go on") {

@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kPrefixBytes = 5;                   // gRPC's: a flag, and the length of the message
 constexpr std::size_t kLongestMessageBytes = 4u << 20;    // as the server's own limit
 constexpr std::int32_t kWindowBytes = 1 << 20;            // what we read is taken out at once
+constexpr int kHttpOk = 200;
 constexpr auto kConnectLimit = std::chrono::seconds(2);
 constexpr auto kPingAfter = std::chrono::seconds(3);      // not more often than every 2 s: docs/protocol.md
 constexpr auto kSilenceLimit = std::chrono::seconds(5);   // a frozen peer, or a cable that was pulled
@@ -40,7 +41,7 @@ struct Http2Callbacks {
       called->http_status_ = std::atoi(std::string(text).c_str());
     } else if (key == "grpc-status") {
       called->has_grpc_status_ = true;
-      called->status_.code = std::atoi(std::string(text).c_str());
+      called->status_.code = status_code(text);
     } else if (key == "grpc-message") {
       called->status_.message = percent_decoded(text);
     } else if (key == "grpc-status-details-bin") {
@@ -55,7 +56,9 @@ struct Http2Callbacks {
 
   static int on_data(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t* bytes, std::size_t size,
                      void* connection) {
-    if (Call* const called = call(connection, id)) {
+    Call* const called = call(connection, id);
+    // The page of something between, which says only what its number does, is no message.
+    if (called != nullptr && !called->is_over_ && called->http_status_ == kHttpOk) {
       if (called->in_offset_ > 0 && called->in_offset_ == called->in_.size()) {
         called->in_.clear();
         called->in_offset_ = 0;
@@ -80,7 +83,11 @@ struct Http2Callbacks {
   static void end(Call& called, std::uint32_t error) {
     if (called.is_over_) return;
     called.is_over_ = true;
-    if (called.has_grpc_status_) return;
+    if (called.has_grpc_status_) {
+      const bool is_mute = called.status_.code != RpcStatus::kOk && called.status_.message.empty();
+      if (is_mute) called.status_.message = "the server ended the call with status " + std::to_string(called.status_.code);
+      return;
+    }
     called.status_.code = RpcStatus::kUnavailable;
     called.status_.message = "the call ended without a status (HTTP " + std::to_string(called.http_status_) + ", " +
                              nghttp2_http2_strerror(error) + ")";

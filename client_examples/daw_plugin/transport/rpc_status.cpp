@@ -1,6 +1,8 @@
 #include "transport/rpc_status.h"
 
+#include <charconv>
 #include <cstdint>
+#include <system_error>
 
 namespace deepmusic {
 namespace {
@@ -35,6 +37,13 @@ bool RpcStatus::is_refusal() const {
     default:
       return false;
   }
+}
+
+int status_code(std::string_view text) {
+  const char* const end = text.data() + text.size();
+  unsigned code = RpcStatus::kUnknown;
+  const auto read = std::from_chars(text.data(), end, code);
+  return read.ec == std::errc() && read.ptr == end ? static_cast<int>(code) : RpcStatus::kUnknown;
 }
 
 std::string percent_decoded(std::string_view text) {

@@ -22,6 +22,9 @@ struct RpcStatus {
   bool is_refusal() const;
 };
 
+// Number of the header grpc-status; what is no number is unknown.
+int status_code(std::string_view text);
+
 // Text of the header grpc-message, in which some bytes are written as %XX.
 std::string percent_decoded(std::string_view text);
 
