@@ -283,6 +283,16 @@ TEST("a message that is compressed, or longer than 4 MiB, ends the call") {
   }
 }
 
+TEST("what nobody reads costs no more memory than a message may have, and a window") {
+  Pair pair;
+  Call* const call = begin(pair);
+  pair.say(headers(kFirst, peer::kOk));
+  const std::string part = frame(peer::kData, 0, kFirst, message(std::string(16379, 'd')));
+  for (int i = 0; i < 400 && !call->is_over(); ++i) pair.say(part);  // 6.5 MB
+  CHECK(call->is_over());
+  CHECK_EQUAL(call->status().code, RpcStatus::kInternal);
+}
+
 TEST("a call that is given up is reset, and what still comes for it is passed over") {
   Pair pair;
   Call* const first = begin(pair);

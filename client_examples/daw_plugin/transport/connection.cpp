@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kPrefixBytes = 5;                   // gRPC's: a flag, and the length of the message
 constexpr std::size_t kLongestMessageBytes = 4u << 20;    // as the server's own limit
 constexpr std::int32_t kWindowBytes = 1 << 20;            // what we read is taken out at once
+constexpr std::size_t kMostUnreadBytes = kLongestMessageBytes + kPrefixBytes + kWindowBytes;
 constexpr int kHttpOk = 200;
 constexpr auto kConnectLimit = std::chrono::seconds(2);
 constexpr auto kPingAfter = std::chrono::seconds(3);      // not more often than every 2 s: docs/protocol.md
@@ -64,6 +65,7 @@ struct Http2Callbacks {
         called->in_offset_ = 0;
       }
       called->in_.append(view(bytes, size));
+      if (called->in_.size() - called->in_offset_ > kMostUnreadBytes) called->fail("the server says more than it was asked");
     }
     return 0;
   }
@@ -154,11 +156,7 @@ bool Call::receive(std::string& message) {
   const std::size_t size = static_cast<std::size_t>(prefix[1]) << 24 | static_cast<std::size_t>(prefix[2]) << 16 |
                            static_cast<std::size_t>(prefix[3]) << 8 | prefix[4];
   if (prefix[0] != 0 || size > kLongestMessageBytes) {  // compressed although we never said that we could read it
-    status_ = {RpcStatus::kInternal, "expected a plain message of at most 4 MiB, got another", "", 0.0};
-    is_over_ = true;
-    has_grpc_status_ = true;
-    in_.clear();
-    in_offset_ = 0;
+    fail("expected a plain message of at most 4 MiB, got another");
     return false;
   }
   if (n_waiting < kPrefixBytes + size) return false;
@@ -169,6 +167,13 @@ bool Call::receive(std::string& message) {
     in_offset_ = 0;
   }
   return true;
+}
+
+void Call::fail(const std::string& problem) {
+  status_ = {RpcStatus::kInternal, problem, "", 0.0};
+  is_over_ = has_grpc_status_ = true;
+  in_.clear();
+  in_offset_ = 0;
 }
 
 Connection::Connection(const Address& address, const std::string& root_certificates)

@@ -39,6 +39,8 @@ class Call {
   friend class Connection;
   friend struct Http2Callbacks;
 
+  void fail(const std::string& problem);
+
   nghttp2_session* session_ = nullptr;
   std::int32_t id_ = -1;
   std::deque<std::string> out_;
