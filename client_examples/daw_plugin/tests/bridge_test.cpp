@@ -358,6 +358,20 @@ TEST("a latency other than expected is taken from the server, and its next rende
   CHECK_LESS(error(run.heard, input, 0.5, 1855 + rig.spec.cushion_samples, 0, 24000), kOnce);
 }
 
+TEST("a segment bundle's sound is heard to its end, more than a second after its input has ended") {
+  fake::Terms terms;
+  terms.latency_samples = 60000;
+  fake::Server server(terms);
+  deepmusic::LineSpec late = spec(true);
+  late.latency_samples = terms.latency_samples;
+  Rig rig(server.address(), late);
+  host::Audio input = noise(2, 192000);
+  for (auto& channel : input) std::fill(channel.begin() + 24000, channel.end(), 0.0f);
+  const host::Run run = play(rig, input, {4096});
+  CHECK_LESS(error(run.heard, input, 0.5, rig.delay_samples(), 0, 192000), kOnce);
+  CHECK_LESS(0u, rig.bridge.counters().skipped_samples.load());
+}
+
 TEST("an editor is told the styles of the server") {
   fake::Server server({});
   Rig rig(server.address(), spec(true));

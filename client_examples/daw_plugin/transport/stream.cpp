@@ -219,7 +219,8 @@ bool Stream::write_audio(std::uint64_t written, Clock::time_point now) {
     jump(written);
     return false;
   }
-  const auto kept = static_cast<std::uint64_t>(kSilenceKept_s * line_.spec.sample_rate_hz);
+  // The end of what sounds is heard a latency later.
+  const std::uint64_t kept = static_cast<std::uint64_t>(kSilenceKept_s * line_.spec.sample_rate_hz) + latency_samples_;
   const std::uint32_t most = std::max(chunk, std::min(kMostSamplesOfABlock, most_block_samples_) / chunk * chunk);
   std::uint32_t n_samples = 0;
   while (n_samples + chunk <= most && written - next_ - n_samples >= chunk) {
