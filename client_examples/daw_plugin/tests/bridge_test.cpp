@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -370,6 +372,18 @@ TEST("a segment bundle's sound is heard to its end, more than a second after its
   const host::Run run = play(rig, input, {4096});
   CHECK_LESS(error(run.heard, input, 0.5, rig.delay_samples(), 0, 192000), kOnce);
   CHECK_LESS(0u, rig.bridge.counters().skipped_samples.load());
+}
+
+TEST("samples of the server that are no numbers are never heard: the input is, and they are counted") {
+  fake::Terms terms;
+  terms.gain = std::numeric_limits<float>::quiet_NaN();
+  fake::Server server(terms);
+  Rig rig(server.address(), spec(true));
+  const host::Audio input = noise(2, 24000);
+  const host::Run run = play(rig, input, {512});
+  for (const float sample : run.heard[0]) CHECK(std::isfinite(sample));
+  CHECK_EQUAL(error(run.heard, input, 1.0, rig.delay_samples(), rig.delay_samples(), 24000), 0.0);
+  CHECK_LESS(0u, rig.bridge.counters().late_blocks.load());
 }
 
 TEST("an editor is told the styles of the server") {

@@ -174,7 +174,7 @@ struct Counters {
   std::atomic<std::uint64_t> failed_waits{0};     // offline: times that waiting was given up
   std::atomic<std::uint64_t> lost_samples{0};     // input that could not be sent in time
   std::atomic<std::uint64_t> skipped_samples{0};  // silence that the model was spared
-  std::atomic<std::uint64_t> late_blocks{0};      // of the server: a model step was late
+  std::atomic<std::uint64_t> late_blocks{0};      // of the server: a model step was late, or gave no numbers
   std::atomic<std::uint64_t> streams{0};          // opened
   std::atomic<std::uint64_t> jumps{0};            // of the host's play head
   std::atomic<std::uint64_t> refusals{0};         // NO_CAPACITY and others

@@ -1,6 +1,7 @@
 #include "transport/stream.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -144,18 +145,22 @@ void Stream::take(const wire::StyledBlock& block) {
     return;  // an answer to nothing that was sent
   }
   const char* at = block.pcm.data();
+  bool is_sound = true;
   for (std::uint64_t i = 0; i < n_samples; ++i) {
     for (std::uint32_t channel = 0; channel < n_channels; ++channel, at += sizeof(float)) {
       float sample;
       std::memcpy(&sample, at, sizeof sample);
+      is_sound = is_sound && std::isfinite(sample);
       line_.wet.put(channel, base_ + block.first_sample + i, sample);
     }
   }
   n_unanswered_ -= n_samples;
   segments_.pop_front();
+  if (!is_sound) line_.wet_from.store(base_ + block.first_sample + n_samples, std::memory_order_release);
   line_.wet_end.store(base_ + block.first_sample + n_samples, std::memory_order_release);
   settle();
-  if (block.flags & (wire::kLate | wire::kFailed)) counters_.late_blocks.fetch_add(1, std::memory_order_relaxed);
+  const bool is_late = !is_sound || (block.flags & (wire::kLate | wire::kFailed)) != 0;
+  if (is_late) counters_.late_blocks.fetch_add(1, std::memory_order_relaxed);
   counters_.queue_us.store(block.queue_us, std::memory_order_relaxed);
   counters_.inference_us.store(block.inference_us, std::memory_order_relaxed);
 }
