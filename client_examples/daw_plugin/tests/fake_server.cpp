@@ -56,6 +56,7 @@ struct Stream {
   int code = 0;
   std::string reason;
   Config config;
+  Learned learned;
   std::vector<float> heard;  // interleaved, from sample 0
   std::uint64_t received = 0;
   double credit = 0.0;
@@ -81,6 +82,7 @@ struct Peer {
     const std::lock_guard<std::mutex> lock(server.mutex_);
     const nghttp2_settings_entry setting{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, server.terms_.window_bytes};
     nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, &setting, 1);
+    if (server.terms_.is_leaving) nghttp2_submit_shutdown_notice(session);
   }
   ~Peer() {
     nghttp2_session_del(session);
@@ -121,7 +123,10 @@ struct Peer {
   }
   static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void* peer) {
     Stream* const stream = self(peer).find(frame->hd.stream_id);
-    if (stream == nullptr || frame->hd.type != NGHTTP2_HEADERS) return 0;
+    if (stream == nullptr) return 0;
+    const bool is_upload = frame->hd.type == NGHTTP2_DATA && stream->path.find("CreateStyle") != std::string::npos;
+    if (is_upload && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) self(peer).learn(frame->hd.stream_id, *stream);
+    if (frame->hd.type != NGHTTP2_HEADERS) return 0;
     const auto header = [](const char* name, const char* value) {
       return nghttp2_nv{reinterpret_cast<std::uint8_t*>(const_cast<char*>(name)),
                         reinterpret_cast<std::uint8_t*>(const_cast<char*>(value)), std::strlen(name),
@@ -210,13 +215,36 @@ struct Peer {
     }
     if (stream.path.find("ImportStyle") != std::string::npos) return put_back(id, stream, message);
     if (stream.path.find("ExportStyle") != std::string::npos) return give_out(id, stream, message);
+    if (stream.path.find("CreateStyle") != std::string::npos) return gather(stream, message);
     if (stream.path.find("StreamTransfer") == std::string::npos) return end(id, stream, 12, "METHOD_UNKNOWN");
     Reader reader(message);
     while (reader.next()) {
       if (reader.field() == 1) configure(id, stream, reader.text());
       if (reader.field() == 2) hear(id, stream, reader.text());
       if (reader.field() == 3) change(reader.text());
+      if (reader.field() == 6) ++server.n_keep_alives_;
     }
+  }
+
+  void gather(Stream& stream, const std::string& message) {
+    Reader reader(message);
+    while (reader.next()) {
+      Reader header(reader.field() == 1 ? reader.text() : std::string_view());
+      while (header.next()) {
+        if (header.field() == 1) stream.learned.name = header.string();
+      }
+      if (reader.field() == 2) stream.learned.n_bytes += reader.text().size();
+    }
+  }
+
+  void learn(std::int32_t id, Stream& stream) {
+    const std::lock_guard<std::mutex> lock(server.mutex_);
+    server.learned_.push_back(stream.learned);
+    Writer style, response;
+    style.text(1, stream.learned.name);
+    response.message(1, style);
+    say(id, stream, response.bytes);
+    end(id, stream, 0, "");
   }
 
   void put_back(std::int32_t id, Stream& stream, std::string_view bytes) {
@@ -301,6 +329,7 @@ struct Peer {
     ready.number(6, 1024);
     ready.number(7, 16384);
     ready.number(8, terms.credit_samples);
+    ready.real(9, terms.idle_limit_s);
     response.message(1, ready);
     say(id, stream, response.bytes);
     if (terms.statistics.empty()) return;
@@ -502,6 +531,11 @@ std::vector<std::string> Server::imports() const {
   return imports_;
 }
 
+std::vector<Learned> Server::learned() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return learned_;
+}
+
 void Server::run() {
   std::vector<std::unique_ptr<Peer>> peers;
   while (!is_stopping_) {
@@ -510,6 +544,7 @@ void Server::run() {
     poll(descriptors.data(), descriptors.size(), 1);
     const int accepted = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (accepted >= 0) {
+      ++n_connections_;
       bool speaks_nonsense;
       {
         const std::lock_guard<std::mutex> lock(mutex_);

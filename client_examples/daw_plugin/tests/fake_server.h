@@ -28,6 +28,8 @@ struct Terms {
   std::string statistics;            // that a stream is told behind its ready; empty: none
   bool refuses_statistics = false;
   bool speaks_nonsense = false;      // sends bytes that are no HTTP/2
+  bool is_leaving = false;           // tells each connection to leave as it comes
+  double idle_limit_s = 0.0;         // as a stream is told; the fake never ends one
 };
 
 struct Config {
@@ -48,6 +50,11 @@ struct Change {
   std::uint64_t at_sample = 0;
 };
 
+struct Learned {
+  std::string name;
+  std::size_t n_bytes = 0;  // of samples
+};
+
 class Server {
  public:
   // port: 0 takes a free one.
@@ -63,6 +70,9 @@ class Server {
   std::vector<Config> configs() const;
   std::vector<Change> changes() const;
   std::vector<std::string> imports() const;  // vectors
+  std::vector<Learned> learned() const;
+  int n_connections() const { return n_connections_.load(); }  // that ever came
+  int n_keep_alives() const { return n_keep_alives_.load(); }
   int n_open_streams() const { return n_open_.load(); }
   std::uint64_t n_received_samples() const { return n_received_.load(); }
   bool was_overrun() const { return was_overrun_.load(); }  // a live client was faster than the credit
@@ -79,7 +89,10 @@ class Server {
   std::vector<Config> configs_;
   std::vector<Change> changes_;
   std::vector<std::string> imports_;
+  std::vector<Learned> learned_;
   std::atomic<int> n_open_{0};
+  std::atomic<int> n_connections_{0};
+  std::atomic<int> n_keep_alives_{0};
   std::atomic<std::uint64_t> n_received_{0};
   std::atomic<std::uint64_t> longest_gap_{0};
   std::atomic<bool> was_overrun_{false};
