@@ -386,6 +386,15 @@ TEST("samples of the server that are no numbers are never heard: the input is, a
   CHECK_LESS(0u, rig.bridge.counters().late_blocks.load());
 }
 
+TEST("a stream of a server that ends idle ones soon is kept alive in time") {
+  fake::Terms terms;
+  terms.idle_limit_s = 0.6;
+  fake::Server server(terms);
+  Rig rig(server.address(), spec(false));
+  CHECK(is_streaming(rig));
+  CHECK(check::within(5.0, [&server] { return server.n_keep_alives() >= 3; }));
+}
+
 TEST("an editor is told the styles of the server") {
   fake::Server server({});
   Rig rig(server.address(), spec(true));

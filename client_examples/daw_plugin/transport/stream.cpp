@@ -16,7 +16,8 @@ constexpr std::size_t kMostUnsentBytes = 256 * 1024;  // what waits beyond it wa
 constexpr double kCreditInUse = 0.9;    // the server's clock is another one; it refills at 1.05
 constexpr double kRefill = 1.02;
 constexpr double kSilenceKept_s = 1.0;  // silence that is still sent: rests must not make the model forget
-constexpr auto kKeepAlive = std::chrono::seconds(10);
+constexpr double kKeepAlive_s = 10.0;
+constexpr double kKeepAlivesALimit = 3.0;  // where the server's limit for a stream that says nothing is a short one
 
 }  // namespace
 
@@ -116,6 +117,8 @@ void Stream::begin(const wire::Ready& ready, Clock::time_point now) {
   base_ = next_ = sound_end_ = has_all ? start : written;
   credit_ = kCreditInUse * credit_samples_;
   credit_at_ = now;
+  const bool has_limit = ready.idle_limit_s > 0.0;
+  keep_alive_s_ = has_limit ? std::min(kKeepAlive_s, ready.idle_limit_s / kKeepAlivesALimit) : kKeepAlive_s;
   is_streaming_ = true;
   line_.wet_from.store(has_all ? base_ : base_ + latency_samples_, std::memory_order_release);
   line_.wet_end.store(base_, std::memory_order_release);
@@ -186,7 +189,7 @@ void Stream::write(const Settings& settings, Clock::time_point now) {
   write_controls(settings);
   while (written - next_ >= line_.spec.chunk_samples && write_audio(written, now)) {
   }
-  if (now - said_at_ > kKeepAlive) {
+  if (std::chrono::duration<double>(now - said_at_).count() > keep_alive_s_) {
     call_->send(wire::keep_alive_request());
     said_at_ = now;
   }

@@ -85,6 +85,7 @@ class Stream {
   bool is_offline_ = false;
   bool brought_statistics_ = false;
   Clock::time_point said_at_;
+  double keep_alive_s_ = 0.0;  // after which something is said where there is nothing to send
   std::uint32_t latency_samples_ = 0, most_block_samples_ = 0, credit_samples_ = 0;  // as the server said
   std::uint64_t base_ = 0;       // position of the stream's sample 0
   std::uint64_t next_ = 0;       // next position to send
