@@ -395,6 +395,24 @@ TEST("a stream of a server that ends idle ones soon is kept alive in time") {
   CHECK(check::within(5.0, [&server] { return server.n_keep_alives() >= 3; }));
 }
 
+TEST("what was turned while the server was away is where a stream begins, and not told it one by one") {
+  int port = 0;
+  { port = fake::Server({}).port(); }  // a port where nobody listens
+  Rig rig("127.0.0.1:" + std::to_string(port), spec(false));
+  for (int i = 0; i < 400; ++i) {
+    rig.values.numbers[1] = static_cast<float>(i % 2);
+    rig.values.weights[1] = static_cast<float>(i) / 399.0f;
+    play(rig, noise(2, 480), {480});
+  }
+  fake::Server server({}, port);
+  CHECK(is_streaming(rig));
+  play(rig, noise(2, 4800), {480});
+  CHECK(check::within(2.0, [&rig] { return rig.bridge.snapshot().link == Link::kStreaming; }));
+  CHECK_EQUAL(server.configs().at(0).settings.at(1).second, 1.0);
+  CHECK_EQUAL(server.configs().at(0).styles.size(), 2u);
+  CHECK_LESS(server.changes().size(), 3u);
+}
+
 TEST("an editor is told the styles of the server") {
   fake::Server server({});
   Rig rig(server.address(), spec(true));

@@ -36,7 +36,7 @@ Stream::~Stream() { connection_.close(call_); }
 bool Stream::open(const Settings& settings, Clock::time_point now) {
   const std::uint32_t epoch = line_.epoch.load(std::memory_order_acquire);
   is_offline_ = line_.is_offline.load(std::memory_order_relaxed);
-  if (epoch != turned_.epoch) turned_.is_first_of_epoch = true;
+  turned_.is_first_of_epoch = (epoch != turned_.epoch || turned_.is_first_of_epoch) && has_whole_epoch();
   turned_.epoch = epoch;
   // A first stream has its epoch's controls at their samples; a later one begins with what was turned before it.
   const std::uint64_t before =
@@ -108,13 +108,10 @@ void Stream::begin(const wire::Ready& ready, Clock::time_point now) {
   most_block_samples_ = ready.max_block_samples;
   credit_samples_ = ready.credit_samples;
   line_.latency_samples.store(ready.latency_samples, std::memory_order_release);
-  const std::uint64_t written = line_.written.load(std::memory_order_acquire);
-  const std::uint64_t start = line_.epoch_base.load(std::memory_order_acquire);
   // A stream that begins with its epoch has everything; a later one begins now, and its first sound is that of later.
-  const std::uint64_t most = is_offline_ ? line_.input.capacity() / 4 : line_.spec.sample_rate_hz / 4;
-  const bool has_all = turned_.is_first_of_epoch && written - start <= most;
+  const bool has_all = turned_.is_first_of_epoch && has_whole_epoch();
   turned_.is_first_of_epoch = false;
-  base_ = next_ = sound_end_ = has_all ? start : written;
+  base_ = next_ = sound_end_ = (has_all ? line_.epoch_base : line_.written).load(std::memory_order_acquire);
   credit_ = kCreditInUse * credit_samples_;
   credit_at_ = now;
   const bool has_limit = ready.idle_limit_s > 0.0;
@@ -130,6 +127,13 @@ void Stream::begin(const wire::Ready& ready, Clock::time_point now) {
     board.precision = ready.precision;
     board.notice.clear();
   });
+}
+
+// Whether what came in since the epoch began is so little that it can all be sent.
+bool Stream::has_whole_epoch() const {
+  const std::uint64_t written = line_.written.load(std::memory_order_acquire);
+  const std::uint64_t start = line_.epoch_base.load(std::memory_order_acquire);
+  return written - start <= (is_offline_ ? line_.input.capacity() / 4 : line_.spec.sample_rate_hz / 4);
 }
 
 void Stream::take(const wire::StyledBlock& block) {

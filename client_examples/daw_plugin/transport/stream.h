@@ -58,6 +58,7 @@ class Stream {
 
   bool read(Clock::time_point now);
   void begin(const wire::Ready& ready, Clock::time_point now);
+  bool has_whole_epoch() const;
   void take(const wire::StyledBlock& block);
   void settle();
   void write(const Settings& settings, Clock::time_point now);
