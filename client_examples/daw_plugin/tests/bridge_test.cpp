@@ -395,6 +395,19 @@ TEST("a stream of a server that ends idle ones soon is kept alive in time") {
   CHECK(check::within(5.0, [&server] { return server.n_keep_alives() >= 3; }));
 }
 
+TEST("a server that tells every connection to leave is not asked over and over without a pause") {
+  fake::Terms terms;
+  terms.is_leaving = true;
+  terms.refusal_code = 14;  // UNAVAILABLE
+  fake::Server server(terms);
+  Rig rig(server.address(), spec(false));
+  check::within(1.0, [] { return false; });
+  CHECK_LESS(server.n_connections(), 10);
+  CHECK(rig.bridge.snapshot().link == Link::kAway);
+  server.set_terms({});
+  CHECK(is_streaming(rig));
+}
+
 TEST("what was turned while the server was away is where a stream begins, and not told it one by one") {
   int port = 0;
   { port = fake::Server({}).port(); }  // a port where nobody listens

@@ -126,7 +126,7 @@ void Courier::take_orders() {
   keeper_.configure(settings_);
   if (is_elsewhere) {
     lose_connection("the server was changed");
-    was_slow_to_fail_ = false;
+    was_slow_to_fail_ = was_turned_away_ = false;
   }
   const bool is_streaming = stream_ != nullptr && stream_->is_streaming();
   if (line != line_) {
@@ -198,7 +198,7 @@ void Courier::advance(Clock::time_point now) {
     const double pause_s = is_turned_away ? kAgainPause_s : link == Link::kAway ? kAwayPause_s : kRefusedPause_s;
     stop_for(link, why, pause_s, now);
   } else if (connection_->is_leaving() && stream_ == nullptr && !inquiries_.is_learning()) {
-    lose_connection("the server stops");
+    leave(now);
   } else {
     connection_->advance(now);
   }
@@ -263,8 +263,8 @@ void Courier::end_of_call(Clock::time_point now) {
     board_.change([&status](Snapshot& board) { board.notice = status.message; });
     retry_at_ = {};
   } else if (is_turned_away) {
-    lose_connection("the server stops");
     retry_at_ = {};
+    leave(now);
   } else if (status.is_full()) {
     counters_.refusals.fetch_add(1, std::memory_order_relaxed);
     const double pause_s = std::min(std::max(kAwayPause_s, status.retry_after_s), kLongestFullPause_s);
@@ -287,6 +287,14 @@ void Courier::lose_connection(const std::string& why) {
   inquiries_.forget(why);
   keeper_.forget();
   connection_.reset();
+}
+
+// The server takes no calls on this connection any more. Another one is made: at once, and after a pause from the second
+// one on, since what is in front of a server may say so for as long as it takes to mend it.
+void Courier::leave(Clock::time_point now) {
+  lose_connection("the server stops");
+  if (was_turned_away_) stop_for(Link::kAway, settings_.server + ": the server stops", kAwayPause_s, now);
+  was_turned_away_ = true;
 }
 
 void Courier::stop_for(Link link, const std::string& why, double pause_s, Clock::time_point now) {

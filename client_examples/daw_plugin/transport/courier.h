@@ -49,6 +49,7 @@ class Courier {
   void know(const std::string& statistics);
   void end_of_call(Clock::time_point now);
   void lose_connection(const std::string& why);
+  void leave(Clock::time_point now);
   void stop_for(Link link, const std::string& why, double pause_s, Clock::time_point now);
   void set_link(Link link, const std::string& message);
   int pause_us(Clock::time_point now) const;
