@@ -145,3 +145,21 @@ TEST("a project's statistics are begun with, and dropped where the server refuse
   CHECK_EQUAL(server.configs().at(1).statistics, "");
   CHECK(check::within(1.0, [&rig] { return rig.bridge.snapshot().statistics.empty(); }));
 }
+
+TEST("a recording that is to be learned while another one is waits for it, and both are learned whole") {
+  fake::Server server({});
+  Rig rig(server.address(), spec(true));
+  const auto recording = [](const char* name, std::size_t n_values) {
+    return deepmusic::Recording{name, 48000, 2, std::vector<float>(n_values, 0.5f)};
+  };
+  rig.bridge.learn(recording("long", 1000000));
+  CHECK(check::within(3.0, [&rig] { return rig.bridge.snapshot().link == Link::kStreaming; }));
+  rig.bridge.learn(recording("short", 1000));
+  CHECK(check::within(10.0, [&server] { return server.learned().size() == 2; }));
+  CHECK_EQUAL(server.learned()[0].name, "long");
+  CHECK_EQUAL(server.learned()[0].n_bytes, 4000000u);
+  CHECK_EQUAL(server.learned()[1].name, "short");
+  CHECK_EQUAL(server.learned()[1].n_bytes, 4000u);
+  CHECK(check::within(2.0, [&rig] { return rig.bridge.snapshot().learned_style == "short"; }));
+  CHECK(!rig.bridge.snapshot().is_learning);
+}

@@ -83,7 +83,7 @@ void Courier::learn(Recording recording) {
     const std::lock_guard<std::mutex> lock(mutex_);
     ordered_recording_ = std::move(recording);
   }
-  has_orders_.store(true);
+  has_recording_.store(true);
   wake();
 }
 
@@ -95,6 +95,7 @@ void Courier::wake() const {
 void Courier::run() {
   while (!is_stopping_.load()) {
     take_orders();
+    take_recording();
     const auto now = Clock::now();
     look_at_host(now);
     advance(now);
@@ -112,8 +113,6 @@ void Courier::take_orders() {
     const std::lock_guard<std::mutex> lock(mutex_);
     settings = ordered_settings_;
     line = ordered_line_;
-    if (ordered_recording_) inquiries_.learn(std::move(*ordered_recording_));
-    ordered_recording_.reset();
   }
   const bool is_elsewhere =
       settings.server != settings_.server || settings.root_certificates != settings_.root_certificates;
@@ -137,6 +136,16 @@ void Courier::take_orders() {
   } else if (are_other_styles) {
     are_styles_due_ = true;
   }
+}
+
+void Courier::take_recording() {
+  if (inquiries_.has_recording() || !has_recording_.exchange(false)) return;
+  std::optional<Recording> recording;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    recording.swap(ordered_recording_);
+  }
+  if (recording) inquiries_.learn(std::move(*recording));
 }
 
 void Courier::take_line(std::shared_ptr<Line> line) {

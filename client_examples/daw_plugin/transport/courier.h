@@ -39,6 +39,7 @@ class Courier {
  private:
   void run();
   void take_orders();
+  void take_recording();
   void take_line(std::shared_ptr<Line> line);
   void look_at_host(Clock::time_point now);
   void advance(Clock::time_point now);
@@ -64,8 +65,9 @@ class Courier {
   std::mutex mutex_;  // between the message thread and the network thread; the audio thread never takes it
   Settings ordered_settings_;
   std::shared_ptr<Line> ordered_line_;
-  std::optional<Recording> ordered_recording_;
+  std::optional<Recording> ordered_recording_;  // waits for the one that is being learned; a newer one takes its place
   std::atomic<bool> has_orders_{false};
+  std::atomic<bool> has_recording_{false};
   std::atomic<bool> is_stopping_{false};
 
   // The network thread's own.

@@ -21,6 +21,11 @@ constexpr std::size_t kMostUnsentBytes = 256 * 1024;
 void Inquiries::learn(Recording recording) {
   recording_ = std::move(recording);
   n_uploaded_ = 0;
+  board_.change([](Snapshot& now) {
+    now.is_learning = true;
+    now.learned.clear();
+    now.learned_style.clear();
+  });
 }
 
 bool Inquiries::is_wanted() const {

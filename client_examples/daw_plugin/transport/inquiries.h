@@ -17,10 +17,13 @@ class Inquiries {
   explicit Inquiries(Board& board) : board_(board) {}
 
   void browse() { is_browse_asked_.store(true); }
+  // Not while there is another recording.
   void learn(Recording recording);
 
   // Whether there is something to ask, or an answer is on its way.
   bool is_wanted() const;
+  // Whether a recording is to be learned, or is on its way.
+  bool has_recording() const { return recording_ || learning_ != nullptr; }
   // Whether a recording is on its way: a connection that the server leaves is kept for it.
   bool is_learning() const { return learning_ != nullptr; }
 
