@@ -374,6 +374,28 @@ TEST("a segment bundle's sound is heard to its end, more than a second after its
   CHECK_LESS(0u, rig.bridge.counters().skipped_samples.load());
 }
 
+TEST("a latency of four seconds delays the input by as much") {
+  deepmusic::LineSpec late = spec(true);
+  late.latency_samples = 192000;
+  Rig rig("127.0.0.1:1", late);
+  const host::Audio input = noise(2, 288000);
+  const host::Run run = play(rig, input, {8192});
+  CHECK_EQUAL(error(run.heard, input, 1.0, rig.delay_samples(), 0, 288000), 0.0);
+}
+
+TEST("a latency that a line was not made for gives silence where its input is gone, and never other input") {
+  fake::Terms terms;
+  terms.latency_samples = 300000;
+  auto server = std::make_unique<fake::Server>(terms);
+  Rig rig(server->address(), spec(true));
+  play(rig, noise(2, 4096), {512});
+  CHECK_EQUAL(rig.bridge.latency_samples(), 300000u);
+  server.reset();
+  CHECK(check::within(5.0, [&rig] { return rig.bridge.snapshot().link == Link::kAway; }));
+  const host::Run run = play(rig, noise(2, 400000), {8192});
+  for (const float sample : run.heard[0]) CHECK_EQUAL(sample, 0.0f);
+}
+
 TEST("samples of the server that are no numbers are never heard: the input is, and they are counted") {
   fake::Terms terms;
   terms.gain = std::numeric_limits<float>::quiet_NaN();

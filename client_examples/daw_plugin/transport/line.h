@@ -7,6 +7,7 @@
 // whose first sample is its base, and the server's stream counts from there.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -17,6 +18,9 @@ namespace deepmusic {
 
 constexpr std::size_t kSlots = 8;           // styles that can be morphed between
 constexpr std::size_t kMaxParameters = 16;  // numbers and switches of the registry, at most
+
+// What a line has room for: the longest segment that a bundle may have is late by 5.6 s.
+constexpr std::uint64_t kMostLatency_s = 8;
 
 // What a player turns. Numbers are in the order of the parameters' names that the bridge was made with.
 struct Values {
@@ -133,8 +137,9 @@ struct Line {
 
   // Room for twice what a live stream may lag, and for the delay line.
   static std::uint32_t ring_samples(const LineSpec& spec) {
+    const std::uint64_t latency_samples = std::min<std::uint64_t>(spec.latency_samples, kMostLatency_s * spec.sample_rate_hz);
     const std::uint64_t wanted =
-        2ull * spec.sample_rate_hz + 4ull * spec.max_block_samples + 4ull * spec.cushion_samples;
+        2ull * spec.sample_rate_hz + 4ull * spec.max_block_samples + 4ull * spec.cushion_samples + latency_samples;
     std::uint32_t samples = 1u << 16;
     while (samples < wanted) samples <<= 1;
     return samples;

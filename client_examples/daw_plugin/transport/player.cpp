@@ -197,6 +197,8 @@ void Player::play(float* const* io, std::uint32_t offset, std::uint32_t n_sample
   const std::uint32_t fade = line.spec.fade_samples, cushion = line.spec.cushion_samples;
   const std::uint64_t delay = static_cast<std::uint64_t>(line.latency_samples.load(std::memory_order_relaxed)) + cushion;
   const std::uint64_t first = line.written.load(std::memory_order_relaxed) - n_samples;
+  // A server may name a latency that the line was not made for: then the input of so long ago is gone.
+  const bool is_kept = delay + n_samples <= line.input.capacity();
   const std::uint64_t end = line.wet_end.load(std::memory_order_acquire);
   std::uint64_t from = std::max(line.wet_from.load(std::memory_order_acquire), base_);
   // Where what came before is heard to its end, a stream's first sound is heard from there on and not its latency.
@@ -208,7 +210,7 @@ void Player::play(float* const* io, std::uint32_t offset, std::uint32_t n_sample
   for (std::uint32_t i = 0; i < n_samples; ++i) {
     const std::uint64_t now = first + i;
     // Positions before the last reset, and before the line, are silence.
-    const bool has_dry = now >= silent_to_ + delay;
+    const bool has_dry = is_kept && now >= silent_to_ + delay;
     const bool is_before = now < begin;
     const std::uint64_t wet_from = is_before ? ringing_.from : from, wet_end = is_before ? ringing_.end : end;
     const bool has_wet = now >= wet_from + cushion && now < wet_end + cushion;
