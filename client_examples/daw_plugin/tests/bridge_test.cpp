@@ -396,6 +396,17 @@ TEST("a latency that a line was not made for gives silence where its input is go
   for (const float sample : run.heard[0]) CHECK_EQUAL(sample, 0.0f);
 }
 
+TEST("a host that prepares without a rate, at an odd one or for blocks without end is not brought down") {
+  constexpr std::uint32_t kMost = std::numeric_limits<std::int32_t>::max();
+  for (const auto& [rate_hz, max_block_samples] : std::vector<std::pair<std::uint32_t, std::uint32_t>>{
+           {0, 512}, {1, 512}, {199, 1}, {8000, 512}, {768000, 8192}, {48000, kMost}}) {
+    const auto odd = deepmusic::LineSpec::made_for(rate_hz, 2, max_block_samples, 0.02, 1000, true);
+    Rig rig("127.0.0.1:1", odd);
+    const host::Run run = play(rig, noise(2, 4096), {512});
+    for (const float sample : run.heard[0]) CHECK(std::isfinite(sample));
+  }
+}
+
 TEST("samples of the server that are no numbers are never heard: the input is, and they are counted") {
   fake::Terms terms;
   terms.gain = std::numeric_limits<float>::quiet_NaN();

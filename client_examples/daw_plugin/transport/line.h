@@ -19,7 +19,9 @@ namespace deepmusic {
 constexpr std::size_t kSlots = 8;           // styles that can be morphed between
 constexpr std::size_t kMaxParameters = 16;  // numbers and switches of the registry, at most
 
-// What a line has room for: the longest segment that a bundle may have is late by 5.6 s.
+// What a line has room for: longer blocks are played in pieces, and live they run dry; the longest segment that a bundle
+// may have is late by 5.6 s.
+constexpr std::uint32_t kMostBlockSamples = 1u << 17;
 constexpr std::uint64_t kMostLatency_s = 8;
 
 // What a player turns. Numbers are in the order of the parameters' names that the bridge was made with.
@@ -111,15 +113,15 @@ struct LineSpec {
     LineSpec spec;
     spec.sample_rate_hz = sample_rate_hz;
     spec.n_channels = n_channels;
-    spec.max_block_samples = max_block_samples;
+    spec.max_block_samples = std::min(max_block_samples, kMostBlockSamples);
     spec.chunk_samples = sample_rate_hz > 96000 ? 1024 : sample_rate_hz > 48000 ? 512 : 256;
-    spec.fade_samples = sample_rate_hz / 200;
+    spec.fade_samples = std::max(sample_rate_hz / 200, 1u);  // a host may prepare before it knows a rate
     spec.deadline_samples = static_cast<std::uint32_t>(deadline_s * sample_rate_hz) + 1;
     const std::uint32_t travel_samples = sample_rate_hz / 200;
     // The sound for a block must lie ready, with a fade beyond it, when its call begins: before any of its own input, and
     // behind a chunk that is not yet full.
     spec.cushion_samples =
-        max_block_samples + spec.chunk_samples + spec.fade_samples + travel_samples + spec.deadline_samples;
+        spec.max_block_samples + spec.chunk_samples + spec.fade_samples + travel_samples + spec.deadline_samples;
     spec.latency_samples = latency_samples;
     spec.is_offline = is_offline;
     return spec;
