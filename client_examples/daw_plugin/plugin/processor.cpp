@@ -52,10 +52,24 @@ bool Processor::isBusesLayoutSupported(const BusesLayout& layout) const {
 }
 
 LineSpec Processor::spec_for(double sample_rate_hz, int max_block_samples) const {
-  return LineSpec::made_for(static_cast<std::uint32_t>(std::lround(sample_rate_hz)),
-                            static_cast<std::uint32_t>(juce::jlimit(1, 2, getMainBusNumInputChannels())),
+  const auto rate_hz = static_cast<std::uint32_t>(std::lround(sample_rate_hz));
+  return LineSpec::made_for(rate_hz, static_cast<std::uint32_t>(juce::jlimit(1, 2, getMainBusNumInputChannels())),
                             static_cast<std::uint32_t>(std::max(max_block_samples, 1)),
-                            project().deadline_ms / 1000.0, registry::latency_samples(sample_rate_hz), isNonRealtime());
+                            project().deadline_ms / 1000.0, latency_at(rate_hz), isNonRealtime());
+}
+
+// What a stream's latency will be, as far as one can know: a render that is prepared is not told of another one.
+std::uint32_t Processor::latency_at(std::uint32_t sample_rate_hz) const {
+  const juce::ScopedLock lock(lock_);
+  return known_rate_hz_ == sample_rate_hz ? known_latency_samples_ : registry::latency_samples(sample_rate_hz);
+}
+
+void Processor::remember_latency() {
+  const auto latency = bridge_.latency_samples();
+  if (latency == 0) return;
+  const juce::ScopedLock lock(lock_);
+  known_rate_hz_ = spec_.sample_rate_hz;
+  known_latency_samples_ = latency;
 }
 
 void Processor::report_latency(const LineSpec& spec) {
@@ -63,6 +77,7 @@ void Processor::report_latency(const LineSpec& spec) {
 }
 
 void Processor::prepareToPlay(double sample_rate_hz, int max_block_samples) {
+  remember_latency();
   spec_ = spec_for(sample_rate_hz, max_block_samples);
   bridge_.prepare(spec_, parameters_.values());
   report_latency(spec_);
@@ -171,6 +186,7 @@ juce::String Processor::learn(const juce::File& file, std::size_t slot) {
 void Processor::timerCallback() {
   if (const auto latency = bridge_.latency_samples(); latency != 0 && latency != spec_.latency_samples) {
     spec_.latency_samples = latency;
+    remember_latency();
     report_latency(spec_);
   }
   look_at_recording();

@@ -65,6 +65,8 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
  private:
   void timerCallback() override;
   LineSpec spec_for(double sample_rate_hz, int max_block_samples) const;
+  std::uint32_t latency_at(std::uint32_t sample_rate_hz) const;
+  void remember_latency();
   void report_latency(const LineSpec& spec);
   void measure(const juce::AudioBuffer<float>& audio, std::size_t place);
   void keep(juce::AudioBuffer<float>& audio);
@@ -77,6 +79,7 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
   mutable juce::CriticalSection lock_;  // hosts save on any thread; the audio thread never takes it
   Project project_ = Project::from_environment();
   LineSpec spec_;
+  std::uint32_t known_rate_hz_ = 0, known_latency_samples_ = 0;  // of the last stream; 0: there was none
   int program_ = 0;
   std::array<float*, 2> io_{};
   std::array<std::atomic<float>, 2> peaks_{};

@@ -120,3 +120,16 @@ TEST("a project keeps whether it resets at start") {
   other.processor->setStateInformation(bytes.getData(), static_cast<int>(bytes.getSize()));
   CHECK(other.processor->parameters().resets_at_start()->get());
 }
+
+TEST("a render is aligned by the latency that the server has said before, whatever layouts the host asks for") {
+  fake::Server server({});  // has another latency than the plug-in's table
+  Host daw(server);
+  daw.play(host::noise(2, 24000));
+  daw.processor->releaseResources();
+  daw.processor->prepareToPlay(48000.0, kBlock);
+  daw.processor->checkBusesLayoutSupported(daw.processor->getBusesLayout());
+  const auto reported = static_cast<std::uint32_t>(daw.processor->getLatencySamples());
+  CHECK_EQUAL(reported, daw.delay_samples());
+  const host::Audio input = host::noise(2, 24000);
+  CHECK_LESS(host::error(daw.play(input), input, 0.5, reported, 0, 24000), kOnce);
+}
