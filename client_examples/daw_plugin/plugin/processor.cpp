@@ -245,12 +245,16 @@ Project Processor::project() const {
   return project_;
 }
 
-void Processor::change(const Project& project) {
+void Processor::apply(const Project& project) {
   {
     const juce::ScopedLock lock(lock_);
     project_ = project;
   }
   bridge_.configure(project.settings);
+}
+
+void Processor::change(const Project& project) {
+  apply(project);
   updateHostDisplay(ChangeDetails().withNonParameterStateChanged(true));
 }
 
@@ -299,7 +303,7 @@ void Processor::getStateInformation(juce::MemoryBlock& bytes) {
 
 void Processor::setStateInformation(const void* bytes, int size) {
   Project read = project();
-  if (read.read(parameters_, bytes, size)) change(read);
+  if (read.read(parameters_, bytes, size)) apply(read);  // a project that is opened has not been changed
 }
 
 juce::AudioProcessorEditor* Processor::createEditor() { return new Editor(*this); }

@@ -67,6 +67,7 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
   LineSpec spec_for(double sample_rate_hz, int max_block_samples) const;
   std::uint32_t latency_at(std::uint32_t sample_rate_hz) const;
   void remember_latency();
+  void apply(const Project& project);
   void report_latency(const LineSpec& spec);
   void measure(const juce::AudioBuffer<float>& audio, std::size_t place);
   void keep(juce::AudioBuffer<float>& audio);

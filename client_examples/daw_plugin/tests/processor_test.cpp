@@ -1,6 +1,7 @@
 // The plug-in itself under a host with a play head, as JUCE's wrappers give it one.
 #include <cmath>
 #include <cstdlib>
+#include <set>
 
 #include "plugin/processor.h"
 #include "tests/check.h"
@@ -24,6 +25,24 @@ class ScriptedHead final : public juce::AudioPlayHead {
   }
   bool is_there = true, is_playing = true;
   juce::int64 sample = 0;
+};
+
+// What a host is told, and whether it could be recorded: a value that changes has to be in somebody's hand.
+struct Listener final : juce::AudioProcessorListener {
+  explicit Listener(juce::AudioProcessor& watched) : processor(watched) { processor.addListener(this); }
+  ~Listener() override { processor.removeListener(this); }
+  void audioProcessorParameterChanged(juce::AudioProcessor*, int index, float) override {
+    ++n_values;
+    if (held.count(index) == 0) ++n_out_of_hand;
+  }
+  void audioProcessorChanged(juce::AudioProcessor*, const ChangeDetails& details) override {
+    if (details.nonParameterStateChanged) ++n_changes;
+  }
+  void audioProcessorParameterChangeGestureBegin(juce::AudioProcessor*, int index) override { held.insert(index); }
+  void audioProcessorParameterChangeGestureEnd(juce::AudioProcessor*, int index) override { held.erase(index); }
+  juce::AudioProcessor& processor;
+  std::set<int> held;
+  int n_values = 0, n_out_of_hand = 0, n_changes = 0;
 };
 
 // The plug-in on a fake server, rendering; and its host.
@@ -132,4 +151,16 @@ TEST("a render is aligned by the latency that the server has said before, whatev
   CHECK_EQUAL(reported, daw.delay_samples());
   const host::Audio input = host::noise(2, 24000);
   CHECK_LESS(host::error(daw.play(input), input, 0.5, reported, 0, 24000), kOnce);
+}
+
+TEST("a project that is opened is not one that was changed") {
+  fake::Server server({});
+  Host daw(server);
+  juce::MemoryBlock bytes;
+  daw.processor->getStateInformation(bytes);
+  const Listener listener(*daw.processor);
+  daw.processor->setStateInformation(bytes.getData(), static_cast<int>(bytes.getSize()));
+  CHECK_EQUAL(listener.n_changes, 0);
+  daw.processor->change(daw.processor->project());
+  CHECK_EQUAL(listener.n_changes, 1);
 }
