@@ -261,7 +261,11 @@ void Processor::change(const Project& project) {
 void Processor::swap_a_and_b() {
   Project now = project();
   const auto here = values_of(parameters_);
-  if (now.other.isValid()) set_values(parameters_, now.other);
+  if (now.other.isValid()) {  // as a hand turns them: that is what hosts record and undo
+    for (juce::RangedAudioParameter* const parameter : parameters_.all()) parameter->beginChangeGesture();
+    set_values(parameters_, now.other);
+    for (juce::RangedAudioParameter* const parameter : parameters_.all()) parameter->endChangeGesture();
+  }
   now.other = here;
   now.is_b = !now.is_b;
   change(now);

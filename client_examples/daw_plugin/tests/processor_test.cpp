@@ -164,3 +164,15 @@ TEST("a project that is opened is not one that was changed") {
   daw.processor->change(daw.processor->project());
   CHECK_EQUAL(listener.n_changes, 1);
 }
+
+TEST("what A and B turn can be recorded and undone by the host") {
+  fake::Server server({});
+  Host daw(server);
+  daw.processor->swap_a_and_b();
+  *dynamic_cast<juce::AudioParameterFloat*>(daw.processor->parameters().number("strength")) = 0.25f;
+  const Listener listener(*daw.processor);
+  daw.processor->swap_a_and_b();
+  CHECK_LESS(0, listener.n_values);
+  CHECK_EQUAL(listener.n_out_of_hand, 0);
+  CHECK(listener.held.empty());
+}
