@@ -13,6 +13,7 @@ constexpr double kLowest_hz = 8000.0, kHighest_hz = 192000.0;
 // As the server has it (deepmusic/styles/source.py): it cuts what it gets into such pieces, so that no piece has a joint.
 constexpr double kExcerpt_s = 6.0;
 constexpr juce::int64 kMostExcerpts = 16;
+constexpr juce::int64 kMostValues = 20'000'000;  // over all channels: that of a server's upload
 
 constexpr int kLongestName = 56;  // room for a number behind it
 
@@ -39,8 +40,9 @@ std::optional<Recording> read_recording(const juce::File& file, juce::String& pr
   recording.sample_rate_hz = static_cast<std::uint32_t>(juce::roundToInt(reader->sampleRate));
   recording.n_channels = reader->numChannels;
   const auto excerpt = static_cast<juce::int64>(juce::roundToInt(kExcerpt_s * reader->sampleRate));
-  const bool is_long = reader->lengthInSamples > kMostExcerpts * excerpt;
-  const juce::int64 n_parts = is_long ? kMostExcerpts : 1;
+  const juce::int64 n_excerpts = std::min(kMostExcerpts, kMostValues / (excerpt * recording.n_channels));  // at least two
+  const bool is_long = reader->lengthInSamples > n_excerpts * excerpt;
+  const juce::int64 n_parts = is_long ? n_excerpts : 1;
   const auto n_samples = static_cast<int>(is_long ? excerpt : reader->lengthInSamples);
   juce::AudioBuffer<float> part(static_cast<int>(recording.n_channels), n_samples);
   for (juce::int64 index = 0; index < n_parts; ++index) {

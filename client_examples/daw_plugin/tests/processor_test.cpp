@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "plugin/dropped_file.h"
 #include "plugin/processor.h"
 #include "tests/check.h"
 #include "tests/fake_server.h"
@@ -175,4 +176,21 @@ TEST("what A and B turn can be recorded and undone by the host") {
   CHECK_LESS(0, listener.n_values);
   CHECK_EQUAL(listener.n_out_of_hand, 0);
   CHECK(listener.held.empty());
+}
+
+TEST("of a file that has more samples than the server takes, whole excerpts are read") {
+  constexpr int kRate_hz = 192000, kChannels = 8, kLength_s = 14;
+  const juce::TemporaryFile file(".wav");
+  {
+    juce::WavAudioFormat format;
+    const std::unique_ptr<juce::AudioFormatWriter> writer(
+        format.createWriterFor(new juce::FileOutputStream(file.getFile()), kRate_hz, kChannels, 16, {}, 0));
+    juce::AudioBuffer<float> second(kChannels, kRate_hz);
+    second.clear();
+    for (int i = 0; i < kLength_s; ++i) writer->writeFromAudioSampleBuffer(second, 0, kRate_hz);
+  }
+  juce::String problem;
+  const auto recording = deepmusic::read_recording(file.getFile(), problem);
+  CHECK(recording.has_value());
+  CHECK_EQUAL(recording->samples.size(), 2u * 6u * kRate_hz * kChannels);
 }
