@@ -43,12 +43,10 @@ Editor::Editor(Processor& processor)
            &pad_, &resets_}) {
     addAndMakeVisible(part);
   }
-  server_.setText(utf8(processor_.project().settings.server), false);
   server_.setTooltip("HOST:PORT of the server, or https://HOST:PORT where it encrypts");
   server_.onReturnKey = server_.onFocusLost = [this] { choose_server(); };
   for (const int ms : kDeadlines_ms) deadline_.addItem(juce::String(ms) + " ms", ms);
   deadline_.setTooltip("What the server may take for a step: less is a shorter latency, more is fewer dropouts");
-  deadline_.setSelectedId(juce::roundToInt(processor_.project().deadline_ms), juce::dontSendNotification);
   deadline_.onChange = [this] { processor_.set_deadline(deadline_.getSelectedId()); };
   browse_.onClick = [this] { processor_.bridge().browse(); };
   learn_.setTooltip("Learns a style from ten seconds of the sidechain, or of the track where nothing sounds there");
@@ -91,8 +89,11 @@ Editor::Editor(Processor& processor)
 Editor::~Editor() { stopTimer(); }
 
 void Editor::choose_server() {
+  const auto typed = server_.getText().trim();
+  if (typed == shown_server_) return;  // the project may have another one by now
+  shown_server_ = typed;
   Project project = processor_.project();
-  const auto server = server_.getText().trim().toStdString();
+  const auto server = typed.toStdString();
   if (server == project.settings.server) return;
   project.settings.server = server;
   project.settings.bundle.clear();  // it was another server's
@@ -137,6 +138,7 @@ void Editor::show(const Snapshot& snapshot) {
                        : snapshot.is_learning      ? juce::String("learning")
                                                    : juce::String("Learn 10 s"));
   other_.setButtonText(processor_.project().is_b ? "B" : "A");
+  show_settings();
   fill_slots(snapshot);
 
   juce::String text;
@@ -146,6 +148,16 @@ void Editor::show(const Snapshot& snapshot) {
   if (problem_.isNotEmpty()) text << "\n" << problem_;
   if (!snapshot.learned.empty()) text << "\n" << utf8(snapshot.learned);
   facts_.setText(text, juce::dontSendNotification);
+}
+
+// A host may open another project, or go back to an earlier state, while the window is open.
+void Editor::show_settings() {
+  const Project project = processor_.project();
+  deadline_.setSelectedId(juce::roundToInt(project.deadline_ms), juce::dontSendNotification);
+  const juce::String server = utf8(project.settings.server);
+  if (server == shown_server_ || server_.hasKeyboardFocus(true)) return;
+  shown_server_ = server;
+  server_.setText(server, false);
 }
 
 void Editor::fill_slots(const Snapshot& snapshot) {

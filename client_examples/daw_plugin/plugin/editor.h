@@ -29,6 +29,7 @@ class Editor final : public juce::AudioProcessorEditor, public juce::FileDragAnd
  private:
   void timerCallback() override;
   void show(const Snapshot& snapshot);
+  void show_settings();
   void fill_slots(const Snapshot& snapshot);
   void choose_style(std::size_t slot);
   void choose_server();
@@ -38,6 +39,7 @@ class Editor final : public juce::AudioProcessorEditor, public juce::FileDragAnd
 
   Processor& processor_;
   juce::TextEditor server_;
+  juce::String shown_server_;  // as the project has it; what the field has beyond it was typed
   juce::TextButton browse_{"Browse"}, learn_{"Learn 10 s"}, other_{"A / B"};
   juce::ToggleButton resets_{"Reset at start"};
   juce::Label state_, facts_;

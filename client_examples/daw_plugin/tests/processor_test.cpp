@@ -194,3 +194,25 @@ TEST("of a file that has more samples than the server takes, whole excerpts are 
   CHECK(recording.has_value());
   CHECK_EQUAL(recording->samples.size(), 2u * 6u * kRate_hz * kChannels);
 }
+
+TEST("a window that is open brings no server back when a project with another one is opened") {
+  const juce::ScopedJuceInitialiser_GUI juce_lives;
+  fake::Server server({});
+  Host daw(server);
+  const std::unique_ptr<juce::AudioProcessorEditor> window(daw.processor->createEditor());
+  juce::TextEditor* field = nullptr;
+  for (auto* const child : window->getChildren()) {
+    if (auto* const text = dynamic_cast<juce::TextEditor*>(child)) field = text;
+  }
+  CHECK(field != nullptr);
+  auto project = daw.processor->project();
+  project.settings.server = "127.0.0.1:1";
+  juce::MemoryBlock bytes;
+  project.write(daw.processor->parameters(), bytes);
+  daw.processor->setStateInformation(bytes.getData(), static_cast<int>(bytes.getSize()));
+  field->onFocusLost();
+  CHECK_EQUAL(daw.processor->project().settings.server, "127.0.0.1:1");
+  field->setText("127.0.0.1:2", false);
+  field->onFocusLost();
+  CHECK_EQUAL(daw.processor->project().settings.server, "127.0.0.1:2");
+}
