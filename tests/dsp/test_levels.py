@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepmusic.audio import SUPPORTED_RATES_HZ
-from deepmusic.dsp.levels import MOMENTARY_S, LoudnessMatch, TruePeakCeiling, true_peak_dbtp
+from deepmusic.dsp.levels import HEADROOM_DB, MOMENTARY_S, SETTLING_S, LoudnessMatch, TruePeakCeiling, true_peak_dbtp
 from deepmusic.dsp.windows import StftGeometry
 from tests.support import laws
 
@@ -25,10 +25,33 @@ def in_db(gains: np.ndarray) -> np.ndarray:
     return 20 * np.log10(gains.astype(np.float64))
 
 
-def test_the_wet_is_brought_to_the_content_from_the_first_frame_on() -> None:
-    gains = LoudnessMatch(GEOMETRY).process(powers(-20), powers(-29))
+def test_a_wet_that_is_too_loud_is_turned_down_from_the_first_frame_on() -> None:
+    gains = LoudnessMatch(GEOMETRY).process(powers(-20), powers(-11))
     assert gains.dtype == np.float32
-    np.testing.assert_allclose(in_db(gains), 9.0, atol=1e-3)
+    np.testing.assert_allclose(in_db(gains), -9.0, atol=1e-3)
+
+
+def test_a_wet_that_is_too_quiet_is_raised_a_little_at_once_and_the_rest_of_it_slowly() -> None:
+    gains = in_db(LoudnessMatch(GEOMETRY).process(powers(-20, 40 * FRAMES_A_SECOND), powers(-29, 40 * FRAMES_A_SECOND)))
+    after_a_constant = gains[round(SETTLING_S * GEOMETRY.frames_per_s) - 1]
+    assert gains[0] == pytest.approx(HEADROOM_DB, abs=0.01)
+    assert after_a_constant == pytest.approx(9 * (1 - np.exp(-1)) + HEADROOM_DB, abs=0.01)
+    assert gains[-1] == pytest.approx(9.0, abs=1e-3)
+    assert np.diff(gains).min() >= -1e-6
+
+
+def test_what_is_far_too_quiet_is_raised_faster() -> None:
+    gains = in_db(LoudnessMatch(GEOMETRY).process(powers(-20, 3 * FRAMES_A_SECOND), powers(-44, 3 * FRAMES_A_SECOND)))
+    # Its settled value comes near with a quarter of the time constant: 24 dB less 24 e^(-4 t / SETTLING_S).
+    assert gains[FRAMES_A_SECOND - 1] == pytest.approx(24 * (1 - np.exp(-4 / SETTLING_S)) + HEADROOM_DB, abs=0.1)
+
+
+def test_notes_that_die_away_sooner_than_the_content_are_not_pulled_up() -> None:
+    seconds = np.arange(8 * FRAMES_A_SECOND) / FRAMES_A_SECOND % 1.0
+    wet = (10 ** ((-14 - 40 * seconds) / 10)).astype(np.float32)
+    gains = in_db(LoudnessMatch(GEOMETRY).process(powers(-20, len(wet)), wet)).reshape(8, -1)
+    assert np.ptp(gains[-3:], axis=1).max() < 4.0  # the running means alone ask for 7.5 dB between attack and tail
+    assert gains[-1].max() < 5.0  # and for 8.7 dB at the end of a note
 
 
 def test_a_change_of_loudness_is_followed_with_the_time_constant() -> None:
@@ -42,10 +65,10 @@ def test_a_change_of_loudness_is_followed_with_the_time_constant() -> None:
 
 def test_a_quiet_passage_after_a_loud_one_does_not_wait_for_the_loud_one_to_be_forgotten() -> None:
     match = LoudnessMatch(GEOMETRY)
-    match.process(powers(-10, 10 * FRAMES_A_SECOND), powers(-4, 10 * FRAMES_A_SECOND))
-    after = in_db(match.process(powers(-40, 3 * FRAMES_A_SECOND), powers(-43, 3 * FRAMES_A_SECOND)))
+    match.process(powers(-10, 10 * FRAMES_A_SECOND), powers(-13, 10 * FRAMES_A_SECOND))
+    after = in_db(match.process(powers(-40, 3 * FRAMES_A_SECOND), powers(-34, 3 * FRAMES_A_SECOND)))
     settled = after[round((MOMENTARY_S + 1.6) * GEOMETRY.frames_per_s) :]  # four time constants
-    np.testing.assert_allclose(settled, 3.0, atol=0.7)
+    np.testing.assert_allclose(settled, -6.0, atol=0.7)
 
 
 def test_after_a_rest_what_was_loud_before_it_weighs_no_more_than_what_comes() -> None:
@@ -60,7 +83,7 @@ def test_after_a_rest_what_was_loud_before_it_weighs_no_more_than_what_comes() -
 
 def test_rests_between_notes_move_the_gain_less_than_the_notes_do() -> None:
     match = LoudnessMatch(GEOMETRY)
-    note = in_db(match.process(powers(-20), powers(-26)))[-1]
+    note = in_db(match.process(powers(-20), powers(-14)))[-1]
     rest = in_db(match.process(powers(-40, 40), powers(-60, 40)))
     assert np.abs(rest - note).max() < 0.1
 
@@ -91,18 +114,22 @@ def test_the_gain_is_one_before_anything_was_heard() -> None:
 
 @pytest.mark.parametrize(("wet_db", "gain_db"), [(-90.0, 24.0), (40.0, -24.0)])
 def test_the_gain_is_limited_both_ways(wet_db: float, gain_db: float) -> None:
-    np.testing.assert_allclose(in_db(LoudnessMatch(GEOMETRY).process(powers(-20), powers(wet_db))), gain_db, atol=1e-4)
+    n_frames = 100 * FRAMES_A_SECOND
+    gains = in_db(LoudnessMatch(GEOMETRY).process(powers(-20, n_frames), powers(wet_db, n_frames)))
+    assert gains[-1] == pytest.approx(gain_db, abs=1e-3)
+    assert np.abs(gains).max() < 24.0 + 1e-3
 
 
 def test_a_silent_wet_gets_a_finite_gain() -> None:
-    gains = LoudnessMatch(GEOMETRY).process(powers(-20), np.zeros(FRAMES_A_SECOND, np.float32))
-    np.testing.assert_allclose(in_db(gains), 24.0, atol=1e-4)
+    gains = in_db(LoudnessMatch(GEOMETRY).process(powers(-20), np.zeros(FRAMES_A_SECOND, np.float32)))
+    assert np.isfinite(gains).all()
+    assert HEADROOM_DB <= gains.min() <= gains.max() <= 24.0
 
 
 def test_strength_scales_the_gain_in_decibels() -> None:
     strength = np.linspace(0, 1, 5).astype(np.float32)
-    gains = LoudnessMatch(GEOMETRY).process(powers(-20, 5), powers(-32, 5), strength)
-    np.testing.assert_allclose(in_db(gains), 12.0 * strength, atol=1e-3)
+    gains = LoudnessMatch(GEOMETRY).process(powers(-20, 5), powers(-8, 5), strength)
+    np.testing.assert_allclose(in_db(gains), -12.0 * strength, atol=1e-3)
     assert gains[0] == 1.0
 
 
@@ -113,6 +140,14 @@ def test_any_grouping_of_frames_gives_the_same_gains() -> None:
     match = LoudnessMatch(GEOMETRY)
     pieces = [match.process(content[a:b], wet[a:b]) for a, b in ((0, 1), (1, 4), (4, 4), (4, 40))]
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
+def test_what_is_handed_out_brings_the_gain_of_now_to_another_match() -> None:
+    match = LoudnessMatch(GEOMETRY)
+    gains = match.process(powers(-20), powers(-29))
+    other = LoudnessMatch(GEOMETRY)
+    other.resume(*match.means)
+    np.testing.assert_allclose(other.process(powers(-20, 1), powers(-29, 1), hold=True), gains[-1], rtol=1e-6)
 
 
 def test_reset_forgets() -> None:

@@ -38,7 +38,7 @@ def level_db(audio: Audio) -> np.ndarray:
 def test_a_step_change_of_the_content_does_not_make_the_level_breathe():
     of = model(bundles.style_gain_bundle)
     content = np.concatenate([pad(2.0), drums(2.0), np.zeros((1, RATE_HZ), np.float32), pad(2.0)], axis=1)
-    output = play_through(session(of, gain_db=-12.0), content).audio[:, LATENCY:]
+    output = play_through(session(of, gain_db=12.0), content).audio[:, LATENCY:]
     before, after = level_db(content), level_db(output)
     sounding = before > -60.0
     assert np.abs(after - before)[sounding].max() <= SETTLED_DB
@@ -48,7 +48,7 @@ def test_a_step_change_of_the_content_does_not_make_the_level_breathe():
 def test_a_new_style_is_as_loud_as_the_content_within_a_window_of_its_fade():
     of = model(bundles.style_gain_bundle)
     content = streams.noise(4 * RATE_HZ, peak=0.3)
-    change = ChangeStyle(vector=style(of, -20.0), at_sample=2 * RATE_HZ)
+    change = ChangeStyle(vector=style(of, 20.0), at_sample=2 * RATE_HZ)
     output = play_through(session(of, gain_db=9.0), content, change).audio[:, LATENCY:]
     difference = np.abs(level_db(output) - level_db(content))
     assert difference[:20].max() <= SETTLED_DB
@@ -58,6 +58,6 @@ def test_a_new_style_is_as_loud_as_the_content_within_a_window_of_its_fade():
 def test_strength_scales_the_loudness_match_in_db():
     of = model(bundles.style_gain_bundle)
     content = streams.noise(2 * RATE_HZ, peak=0.1)
-    output = play_through(session(of, gain_db=-12.0, strength=0.5), content).audio[:, LATENCY:]
-    # Half of -12 dB is heard by the match as -6 dB, of which it gives half back.
-    np.testing.assert_allclose(level_db(output) - level_db(content), -3.0, atol=0.1)
+    output = play_through(session(of, gain_db=12.0, strength=0.5), content).audio[:, LATENCY:]
+    # Half of 12 dB is heard by the match as 6 dB, of which it takes half off.
+    np.testing.assert_allclose(level_db(output) - level_db(content), 3.0, atol=0.1)

@@ -44,9 +44,9 @@ def test_the_loudness_match_leaves_what_is_outside_the_band_as_it_is(
 ):
     of = model(bundles.style_gain_bundle)
     content = tone(styled_hz) + tone(dry_hz)
-    audio = play_through(session(of, gain_db=-12.0, **edges), content).audio[:, LATENCY:]
+    audio = play_through(session(of, gain_db=12.0, **edges), content).audio[:, LATENCY:]
     assert amplitude(audio, dry_hz) == pytest.approx(LOUD, rel=1e-4)
-    # The model turns the band down by 12 dB; the match brings it back to the loudness that the band had.
+    # The model turns the band up by 12 dB; the match brings it back to the loudness that the band had.
     assert amplitude(audio, styled_hz) == pytest.approx(LOUD, rel=MATCHED)
 
 

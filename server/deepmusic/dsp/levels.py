@@ -29,6 +29,15 @@ __all__ = ["KWeighting", "LoudnessMatch", "TruePeakCeiling", "lookahead_samples"
 MOMENTARY_S = 0.4
 """Window of momentary loudness in seconds (EBU Tech 3341)."""
 
+HEADROOM_DB = 2.0
+"""How far above its settled value the gain of the loudness match may rise at once, in dB."""
+
+SETTLING_S = 8.0
+"""Time constant in seconds with which that value follows the gain that the means ask for."""
+
+FAR_DB, FAR_PACE = 9.0, 4.0
+"""A gain that is asked for so far above the settled value is followed at so many times the pace."""
+
 _UNITS_PER_DB = 2**20
 _NEPER_PER_DB = float(np.log(10.0) / 20.0)
 _MARGIN_SAMPLES = 6  # half of the true-peak filter: the gain is as low all over the samples that a reading looks at
@@ -45,6 +54,9 @@ class LoudnessMatch:
     After loud drums a quiet pad must not wait until the drums are forgotten. So what is remembered weighs at most as
     much as the content's momentary loudness (what is above the gate in the last 400 ms, EBU Tech 3341): both means are
     scaled down to it, which keeps their ratio.
+
+    What is too loud is turned down at once, but the gain rises slowly above what it has long been: a style whose notes
+    swell or die away sooner than the content's is to be heard so, not pulled up in every attack and every tail.
 
     Args:
         geometry: Sizes and rate, which give the frame rate.
@@ -69,7 +81,8 @@ class LoudnessMatch:
         """Power of the last frames of the content, 0 where it was below the gate."""
         self._n_heard = 0
         self._content = self._wet = 0.0
-        self._gain_db = 0.0
+        self._settling = 1.0 - float(np.exp(-1.0 / (SETTLING_S * geometry.frames_per_s)))
+        self._settled_db = self._gain_db = 0.0
 
     def process(
         self,
@@ -99,14 +112,14 @@ class LoudnessMatch:
 
     @property
     def means(self) -> tuple[float, float]:
-        """Running means of content and wet, powers over full scale; 0 where nothing was heard."""
-        return self._content, self._wet
+        """Powers of content and wet over full scale whose ratio is the gain of now; 0 where nothing was heard."""
+        return self._content, self._content * 10.0 ** (self._gain_db / -10.0)
 
     def reset(self) -> None:
         """As if nothing had been heard."""
         self._recent.extend([0.0] * len(self._recent))
         self._n_heard = 0
-        self._content = self._wet = self._gain_db = 0.0
+        self._content = self._wet = self._settled_db = self._gain_db = 0.0
 
     def resume(self, content: float, wet: float) -> None:
         """As if content and wet of these powers had been heard for long; nothing where the content's is 0."""
@@ -115,7 +128,7 @@ class LoudnessMatch:
             self._recent.extend([content] * len(self._recent))
             self._n_heard = len(self._recent)
             self._content, self._wet = content, wet
-            self._gain_db = self._matching_gain_db()
+            self._settled_db = self._gain_db = self._wanted_db()
 
     def _hear(self, content: float, wet: float) -> None:
         is_heard = content >= self._gate
@@ -130,9 +143,12 @@ class LoudnessMatch:
         rate = max(self._rate, 1.0 / self._n_heard)
         self._content += rate * (content - self._content)
         self._wet += rate * (wet - self._wet)
-        self._gain_db = self._matching_gain_db()
+        wanted_db = self._wanted_db()
+        above_db = wanted_db - self._settled_db
+        self._settled_db += self._settling * (FAR_PACE if above_db > FAR_DB else 1.0) * above_db
+        self._gain_db = min(wanted_db, self._settled_db + HEADROOM_DB)
 
-    def _matching_gain_db(self) -> float:
+    def _wanted_db(self) -> float:
         ratio = self._content / max(self._wet, 1e-20)  # a silent wet gets the largest gain, of nothing
         return 10.0 * math.log10(min(max(ratio, 1.0 / self._largest_ratio), self._largest_ratio))
 

@@ -26,7 +26,7 @@ class Statistics:
     content_power: float = 0.0
     """Running mean of the content's K-weighted power in the loudness match; 0 where nothing was heard."""
     wet_power: float = 0.0
-    """The same of the styled sound."""
+    """Power of the styled sound that the gain of the match brings to the content's; 0 where nothing was heard."""
 
     def __post_init__(self) -> None:
         powers = (self.content_power, self.wet_power)
