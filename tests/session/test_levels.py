@@ -55,6 +55,16 @@ def test_a_new_style_is_as_loud_as_the_content_within_a_window_of_its_fade():
     assert difference[21:].max() <= SETTLED_DB
 
 
+def test_a_style_that_was_brought_up_gives_its_level_to_the_next_one():
+    of = model(bundles.style_gain_bundle)
+    content = streams.noise(6 * RATE_HZ, peak=0.1)
+    change = ChangeStyle(vector=style(of, -12.0), at_sample=5 * RATE_HZ)
+    output = play_through(session(of, gain_db=-12.0), content, change).audio[:, LATENCY:]
+    rises = np.diff(level_db(output) - level_db(content))
+    assert rises[40:].min() > -0.05
+    assert rises[:40].sum() > 3.0  # there was a level to hand on
+
+
 def test_strength_scales_the_loudness_match_in_db():
     of = model(bundles.style_gain_bundle)
     content = streams.noise(2 * RATE_HZ, peak=0.1)

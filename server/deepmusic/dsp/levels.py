@@ -115,6 +115,10 @@ class LoudnessMatch:
         """Powers of content and wet over full scale whose ratio is the gain of now; 0 where nothing was heard."""
         return self._content, self._content * 10.0 ** (self._gain_db / -10.0)
 
+    def follow(self, other: LoudnessMatch) -> None:
+        """Sets out from the settled gain of the match whose place this one takes: a change of style is no new start."""
+        self._settled_db = other._settled_db
+
     def reset(self) -> None:
         """As if nothing had been heard."""
         self._recent.extend([0.0] * len(self._recent))

@@ -99,6 +99,10 @@ class Lane:
         self._wet = np.empty((n_channels, STEP_FRAMES, geometry.n_bins), np.complex64)
         self._held_db = self._neutral_db()
 
+    def follow(self, other: Lane) -> None:
+        """Sets out from the level that another lane has settled at, whose place this one takes."""
+        self._loudness.follow(other._loudness)
+
     def hear(self, heard: Heard) -> None:
         """Puts on the model's way what it hears of a step: band magnitudes of content, odd and even."""
         magnitudes = self._tools.analysis.magnitudes_of_power(heard.power, heard.spectra.shape[1])

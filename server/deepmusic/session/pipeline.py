@@ -271,6 +271,7 @@ class Pipeline:
         given = self._first_statistics if is_same_model else None
         known = None if given is None else given.of_another_style()
         self._lanes.append(self._new_lane(change.model, change.vector, line, known))
+        self._lanes[-1].follow(playing)
         if not is_same_model:
             latest = self._steps_to_gains(change.model)
             for n_steps in range(self._late_frames // STEP_FRAMES - 1, latest - 1, -1):
