@@ -77,6 +77,13 @@ def test_a_wrong_usage_ends_with_2_and_keeps_stdout_clean(arguments: tuple[str, 
     assert "usage: deepmusic" in ran.err
 
 
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf", "soon"])
+def test_a_set_that_would_never_play_is_a_wrong_usage(seconds: str, deepmusic: Deepmusic) -> None:
+    ran = deepmusic("live", "--input", "clock", "--osc", "off", "--seconds", seconds)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"expected seconds above 0, got '{seconds}'" in ran.err
+
+
 @pytest.mark.parametrize("verb", main_module.VERBS)
 def test_every_verb_has_help(verb: str, deepmusic: Deepmusic) -> None:
     ran = deepmusic(verb, "--help")

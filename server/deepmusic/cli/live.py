@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -77,7 +78,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     parser.add_argument("--set", metavar="FILE", help="TOML file with the cues of an evening")
     parser.add_argument("--midi", metavar="NAME", help="MIDI port (a part of its name) with a clock or a foot switch")
     parser.add_argument("--styles", metavar="FOLDER", type=Path, help="folder of the styles")
-    parser.add_argument("--seconds", metavar="S", type=float, help="end after so long")
+    parser.add_argument("--seconds", metavar="S", type=_seconds, help="end after so long")
     parser.add_argument("--json", action="store_true", help="print one JSON line when it runs and one when it ends")
     add_bundle_options(parser)
     parser.set_defaults(run=run)
@@ -247,3 +248,13 @@ def _sum_up(status: LiveStatus, *, as_json: bool) -> None:
             **asdict(stats),
         }
         print(json.dumps(line), flush=True)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text!r}; leave it out to play until Ctrl-C")
+    return seconds
