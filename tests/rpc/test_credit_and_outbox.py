@@ -131,6 +131,16 @@ async def test_events_are_bounded_too():
     assert n_events == MAX_EVENTS
 
 
+async def test_a_goodbye_is_heard_behind_all_the_events_that_may_wait():
+    outbox = Outbox(None)
+    for _ in range(MAX_EVENTS):
+        outbox.put(EVENT)
+    goodbye = StreamEvent(kind=EventKind.GOING_AWAY, message="the server stops")
+    outbox.put(goodbye)
+    heard = [(await outbox.get())[0] for _ in range(MAX_EVENTS + 1)]
+    assert heard[-1] == goodbye
+
+
 class DroppingServer:
     """A call whose answers were not read in time: of every ten blocks that are sent only the last is answered."""
 

@@ -10,7 +10,8 @@ from deepmusic.session.events import AudioFlag
 from deepmusic.transports.wire.messages import EventKind, StreamEvent, StreamResponse, StyledMessage
 
 MAX_EVENTS = 256
-"""Events that wait; further ones are dropped, since they only tell people what the counters say."""
+"""Events that wait; further ones are dropped, since they only tell people what the counters say. GOING_AWAY never is: a
+client has to act on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Outbox:
     def put(self, response: StreamResponse) -> None:
         """Queues anything else; an event beyond the bound is dropped."""
         if isinstance(response, StreamEvent):
-            if self._n_events >= MAX_EVENTS:
+            if self._n_events >= MAX_EVENTS and response.kind is not EventKind.GOING_AWAY:
                 return
             self._n_events += 1
         self._put(response, 0)
