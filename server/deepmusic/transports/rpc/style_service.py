@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import grpc.aio
-import numpy as np
 
 from deepmusic.audio import MAX_CHANNELS, Audio
 from deepmusic.errors import AudioTooLong, AudioTooShort, BadConfig, MalformedMessage, NoCapacity, StreamCancelled
@@ -48,24 +46,25 @@ class _Upload:
     bundle: str
     sample_rate_hz: int
     is_temporary: bool
-    blocks: list[Audio] = field(default_factory=list[Audio])
+    pcm: bytearray = field(default_factory=bytearray)
+    """As it came: parts of a single frame would take a hundred times their size as arrays."""
     n_samples: int = 0
 
     def add(self, pcm: bytes) -> None:
-        block = self.codec.decode(pcm, max_samples=LARGEST_PART_SAMPLES, field="pcm")
-        self.n_samples += block.shape[1]
+        self.n_samples += self.codec.n_samples(pcm, max_samples=LARGEST_PART_SAMPLES, field="pcm")
         if self.n_samples * self.codec.n_channels > MAX_UPLOAD_VALUES:
             limit_s = MAX_UPLOAD_VALUES / self.codec.n_channels / self.sample_rate_hz
             raise AudioTooLong(
                 f"expected a recording of at most {limit_s:.0f} s in this format, got more; send excerpts of it",
                 field="pcm",
             )
-        self.blocks.append(block)
+        self.pcm += pcm
 
     def audio(self) -> Audio:
-        if not self.blocks:
+        """[worker] The whole of it, which may take a tenth of a second."""
+        if not self.pcm:
             raise AudioTooShort("expected a recording, got no samples; send pcm after the header", field="pcm")
-        return np.concatenate(self.blocks, axis=1)
+        return self.codec.decode(self.pcm, max_samples=MAX_UPLOAD_VALUES, field="pcm")
 
 
 class StyleService(style_service_pb2_grpc.StyleServiceServicer):
@@ -89,10 +88,7 @@ class StyleService(style_service_pb2_grpc.StyleServiceServicer):
         learning: asyncio.Future[StyleListing] | None = None
         try:
             upload = await _receive(request_iterator)
-            create = partial(self._styles.create, upload.name, upload.audio(), upload.sample_rate_hz)
-            learning = asyncio.ensure_future(
-                asyncio.to_thread(create, bundle=upload.bundle, temporary=upload.is_temporary)
-            )
+            learning = asyncio.ensure_future(asyncio.to_thread(self._learn, upload))
             # A thread cannot be stopped: where the client goes meanwhile, its place stays taken until that is done.
             learning.add_done_callback(self._learned)
             listing = await asyncio.shield(learning)
@@ -139,6 +135,12 @@ class StyleService(style_service_pb2_grpc.StyleServiceServicer):
             self._styles.import_vector, vector, bundle=bundle, temporary=request.temporary
         )
         return style_service_pb2.ImportStyleResponse(style=write_style_listing(listing))
+
+    def _learn(self, upload: _Upload) -> StyleListing:
+        """[worker] The style of an upload that is complete."""
+        return self._styles.create(
+            upload.name, upload.audio(), upload.sample_rate_hz, bundle=upload.bundle, temporary=upload.is_temporary
+        )
 
     def _learned(self, learning: asyncio.Future[StyleListing]) -> None:
         self._n_uploads -= 1

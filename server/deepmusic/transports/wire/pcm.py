@@ -39,7 +39,20 @@ class PcmCodec:
         self.frame_bytes = n_channels * sample_format.bytes_per_sample
         """Bytes of one sample of all channels."""
 
-    def decode(self, pcm: bytes, *, max_samples: int, field: str = "audio.pcm") -> Audio:
+    def n_samples(self, pcm: bytes | bytearray, *, max_samples: int, field: str) -> int:
+        """Samples of a block, at least one; arguments and errors are those of ``decode``."""
+        n_samples, rest = divmod(len(pcm), self.frame_bytes)
+        if rest or not n_samples:
+            raise BadBlockSize(
+                f"expected a whole number of {self.frame_bytes}-byte frames ({self.n_channels} channels of "
+                f"{self.sample_format.value}), got {len(pcm)} bytes; send at least one whole frame",
+                field=field,
+            )
+        if n_samples > max_samples:
+            raise BadBlockSize(f"expected at most {max_samples} samples, got {n_samples}; split the block", field=field)
+        return n_samples
+
+    def decode(self, pcm: bytes | bytearray, *, max_samples: int, field: str = "audio.pcm") -> Audio:
         """The samples of a block, float32 ``(channels, samples)``, C-contiguous, in memory of their own.
 
         Args:
@@ -50,15 +63,7 @@ class PcmCodec:
         Raises:
             BadBlockSize: No sample, a broken frame, or more than ``max_samples``.
         """
-        n_samples, rest = divmod(len(pcm), self.frame_bytes)
-        if rest or not n_samples:
-            raise BadBlockSize(
-                f"expected a whole number of {self.frame_bytes}-byte frames ({self.n_channels} channels of "
-                f"{self.sample_format.value}), got {len(pcm)} bytes; send at least one whole frame",
-                field=field,
-            )
-        if n_samples > max_samples:
-            raise BadBlockSize(f"expected at most {max_samples} samples, got {n_samples}; split the block", field=field)
+        n_samples = self.n_samples(pcm, max_samples=max_samples, field=field)
         if self.sample_format is SampleFormat.F32LE:
             interleaved = np.frombuffer(pcm, dtype="<f4").reshape(n_samples, self.n_channels)
             return np.array(interleaved.T, dtype=np.float32, order="C")
