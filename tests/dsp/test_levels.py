@@ -150,6 +150,16 @@ def test_what_is_handed_out_brings_the_gain_of_now_to_another_match() -> None:
     np.testing.assert_allclose(other.process(powers(-20, 1), powers(-29, 1), hold=True), gains[-1], rtol=1e-6)
 
 
+@pytest.mark.parametrize(("wet_db", "start_db"), [(-29.0, 9.0), (-11.0, HEADROOM_DB)])
+def test_the_next_style_begins_where_the_last_was_brought_up_to_and_not_where_it_was_turned_down_to(
+    wet_db: float, start_db: float
+) -> None:
+    match, following = LoudnessMatch(GEOMETRY), LoudnessMatch(GEOMETRY)
+    match.process(powers(-20, 60 * FRAMES_A_SECOND), powers(wet_db, 60 * FRAMES_A_SECOND))
+    following.follow(match)
+    assert in_db(following.process(powers(-20, 1), powers(-29, 1)))[0] == pytest.approx(start_db, abs=0.02)
+
+
 def test_reset_forgets() -> None:
     match = LoudnessMatch(GEOMETRY)
     match.process(powers(-20), powers(-26))
