@@ -61,17 +61,18 @@ async def test_a_stream_at_live_pace_is_never_late_and_gives_the_same_samples(se
 
 async def test_a_style_change_starts_at_its_sample(server: Serving, client: RpcClient):
     audio, settings = noise(30000, 1), config(bundle="segment-style", n_channels=1)
+    server.styles.gains_db["strong"] = 6.0  # too loud: turned down at once, wherever it begins
     async with client.transfer(settings) as call:
-        await call.change_style("faint", at_sample=12000, fade_samples=480)
+        await call.change_style("strong", at_sample=12000, fade_samples=480)
         await play(call, audio)
         heard = await listen(call)
     sound = heard.audio[:, call.ready.latency_samples :]
-    plain, faint = (
+    plain, strong = (
         rendered(server, replace(settings, styles=named.styles), audio)
-        for named in (config(style="plain"), config(style="faint"))
+        for named in (config(style="plain"), config(style="strong"))
     )
     np.testing.assert_array_equal(sound[:, :12000], plain[:, :12000])
-    np.testing.assert_allclose(sound[:, 13000:], faint[:, 13000:], atol=2e-3)
+    np.testing.assert_allclose(sound[:, 13000:], strong[:, 13000:], atol=2e-3)
     assert [event.kind for event in heard.events] == [EventKind.STYLE_CHANGED]
 
 

@@ -116,11 +116,8 @@ class LoudnessMatch:
         return self._content, self._content * 10.0 ** (self._gain_db / -10.0)
 
     def follow(self, other: LoudnessMatch) -> None:
-        """Sets out from the settled gain of the match whose place this one takes: a change of style is no new start.
-
-        A gain that was turned down is no start: the next style may not have to be.
-        """
-        self._settled_db = max(0.0, other._settled_db)
+        """Sets out from the settled gain of the match whose place this one takes: a change of style is no new start."""
+        self._settled_db = other._settled_db
 
     def reset(self) -> None:
         """As if nothing had been heard."""
@@ -153,6 +150,7 @@ class LoudnessMatch:
         wanted_db = self._wanted_db()
         above_db = wanted_db - self._settled_db
         self._settled_db += self._settling * (FAR_PACE if above_db > FAR_DB else 1.0) * above_db
+        self._settled_db = max(self._settled_db, -HEADROOM_DB)  # what was turned down comes back to 0 dB at once
         self._gain_db = min(wanted_db, self._settled_db + HEADROOM_DB)
 
     def _wanted_db(self) -> float:
