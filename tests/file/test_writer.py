@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from deepmusic.errors import RequestError, StorageFull
 from deepmusic.transports.file import writer as writer_module
@@ -142,3 +144,21 @@ def test_a_spool_gives_back_what_it_took_and_leaves_nothing(tmp_path: Path) -> N
             spool.append(part)
         assert np.array_equal(spool.audio(), audio)
     assert names_in(tmp_path) == []
+
+
+def test_a_signal_while_the_file_is_opened_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        assert len(list(tmp_path.iterdir())) == 1
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(soundfile, "SoundFile", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        AudioWriter(tmp_path / "out.wav", encoding=Encoding.WAV_24, sample_rate_hz=48000, n_channels=1)
+    gc.collect()  # the error knew the writer
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_writer_that_nobody_entered_leaves_nothing(tmp_path: Path) -> None:
+    AudioWriter(tmp_path / "out.wav", encoding=Encoding.WAV_24, sample_rate_hz=48000, n_channels=1)
+    gc.collect()
+    assert not list(tmp_path.iterdir())

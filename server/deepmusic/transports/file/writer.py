@@ -10,6 +10,7 @@ import contextlib
 import enum
 import os
 import secrets
+import weakref
 from pathlib import Path
 from types import TracebackType
 
@@ -111,6 +112,8 @@ class AudioWriter:
         container, subtype = encoding.value
         if container == "WAV" and n_samples * n_channels * 4 > _MAX_CLASSIC_WAV_BYTES:
             container = "RF64"
+        # A signal may end the work before the `with` statement is entered: then this tidies up, at the latest at exit.
+        weakref.finalize(self, _remove, self.unfinished_path)
         try:
             self.unfinished_path.touch(exist_ok=False)
         except OSError as error:
@@ -198,6 +201,11 @@ class AudioWriter:
             with contextlib.suppress(soundfile.LibsndfileError):  # it is removed in the next line
                 file.close()
         self.unfinished_path.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def unfinished_beside(path: Path) -> Path:
