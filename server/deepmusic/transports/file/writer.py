@@ -113,10 +113,11 @@ class AudioWriter:
         if container == "WAV" and n_samples * n_channels * 4 > _MAX_CLASSIC_WAV_BYTES:
             container = "RF64"
         # A signal may end the work before the `with` statement is entered: then this tidies up, at the latest at exit.
-        weakref.finalize(self, _remove, self.unfinished_path)
+        self._remove = weakref.finalize(self, self.unfinished_path.unlink, missing_ok=True)
         try:
             self.unfinished_path.touch(exist_ok=False)
         except OSError as error:
+            self._remove.detach()
             raise _no_such_folder(self.path) from error
         try:
             self._file = soundfile.SoundFile(
@@ -200,12 +201,7 @@ class AudioWriter:
         if file is not None and not file.closed:
             with contextlib.suppress(soundfile.LibsndfileError):  # it is removed in the next line
                 file.close()
-        self.unfinished_path.unlink(missing_ok=True)
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
+        self._remove()
 
 
 def unfinished_beside(path: Path) -> Path:
