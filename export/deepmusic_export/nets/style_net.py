@@ -73,7 +73,7 @@ class RunningStandard(nn.Module):
 
     def _move(self, x: Tensor) -> None:
         self.n_batches += 1
-        share = max(LEAST_SHARE, 1.0 / float(self.n_batches))
+        share = torch.clamp(1.0 / self.n_batches, min=LEAST_SHARE)  # a tensor: an accelerator need not wait for it
         self.mean.lerp_(x.mean(0), share)
         self.variance.lerp_((x - self.mean).square().mean(0), share)
 

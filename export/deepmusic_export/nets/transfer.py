@@ -180,12 +180,12 @@ class TransferNet(nn.Module):
 
     def initial_state(self) -> Tensor:
         """The packed state at a stream's start (1, n_state): training means and empty caches."""
-        recent = torch.zeros((LONG_STEPS - 1) * self.config.n_bands)
-        parts = [torch.full((1,), START_STEPS), self.start_level_db, self.start_profile]
-        parts += [self.adain4.norm.start, self.adain3.norm.start, self.adain2.norm.start, recent]
         device = self.start_profile.device
+        recent = torch.zeros((LONG_STEPS - 1) * self.config.n_bands, device=device)
+        parts = [torch.full((1,), START_STEPS, device=device), self.start_level_db, self.start_profile]
+        parts += [self.adain4.norm.start, self.adain3.norm.start, self.adain2.norm.start, recent]
         parts += [torch.zeros(flat_size(conv.cache_shape), device=device) for conv in self.convolutions]
-        return torch.cat([part.to(device) for part in parts])[None]
+        return torch.cat(parts)[None]
 
     def forward(self, bands: Tensor, style: Tensor, freeze: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Runs one or more steps.

@@ -314,12 +314,17 @@ class TransferTrainer:
 
     def _update_average(self) -> None:
         decay = min(self.recipe.average_decay, (1 + self.step) / (20 + self.step))
+        pairs = zip(self.average.state_dict().values(), self.system.state_dict().values(), strict=True)
         with torch.no_grad():
-            for mean, value in zip(self.average.state_dict().values(), self.system.state_dict().values(), strict=True):
+            means: list[Tensor] = []
+            values: list[Tensor] = []
+            for mean, value in pairs:
                 if mean.dtype.is_floating_point:
-                    mean.lerp_(value, 1 - decay)
+                    means.append(mean)
+                    values.append(value)
                 else:
                     mean.copy_(value)
+            torch._foreach_lerp_(means, values, 1 - decay)
 
     def _validation_batches(self, corpus: Corpus) -> list[Batch]:
         rng = np.random.default_rng(12345)
