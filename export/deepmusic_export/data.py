@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from deepmusic_export.hybrids import random_hybrid
+from deepmusic_export.hybrids import Hybrid, random_hybrid
 
 #: A clip whose crop is quieter than this says nothing, dBFS RMS.
 QUIET_DBFS = -50.0
@@ -24,9 +23,6 @@ IDENTITY_SHARE = 0.06
 STYLE_SHARES, CONTENT_SHARES = (0.6, 0.4), (0.3, 0.3)
 #: General MIDI's programs from here on are sound effects: birds, applause, a gunshot.
 FIRST_EFFECT = 120
-
-Clips: TypeAlias = list[np.ndarray]
-"""Audio of one length, float32 (samples,) each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +95,11 @@ class Corpus:
         """Length of all audio in hours."""
         return sum(group.audio.size / group.sample_rate_hz for group in self._groups.values()) / 3600
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of all audio."""
+        return sum(group.audio.nbytes for group in self._groups.values())
+
     def groups(self) -> list[Path]:
         """Paths of the groups, sorted."""
         return sorted(self._groups)
@@ -159,45 +160,95 @@ class Corpus:
             group = self._groups[self.draw(rng, paths)]
             if group.sample_rate_hz != rate:
                 continue
-            example = self._example(rng, group, n_samples, is_varied)
+            drawn = draw_example(rng, group.styles, group.audio.shape, n_samples, is_varied)
+            example = None if drawn is None else _played(drawn, group, n_samples)
             if example is not None:
                 rows.append(example)
         content, style, oracle = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
         return Batch(content, style, oracle, rate)
 
-    def _example(
-        self, rng: np.random.Generator, group: _Group, n_samples: int, is_varied: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        audio = group.audio
-        n_scores, length = audio.shape[1:]
-        pair = draw_patches(rng, audio.shape[0], group.styles)
-        if pair is None:
-            return None
-        p, q = pair
-        a, b = rng.choice(n_scores, size=2, replace=False)
-        check_length(length, n_samples)
-        start, style_start = rng.integers(0, max(1, length - n_samples), size=2)
-        levels = -20.0 + rng.uniform(-LEVEL_SPREAD_DB, LEVEL_SPREAD_DB, size=2)
 
-        def played(patch: int, others: np.ndarray, shares: tuple[float, float], at: list[tuple[int, int]]) -> Clips:
-            """Parts of scores on a patch, or on one that is made of it and another."""
-            clips = [_cut(audio[patch, score], begin, n_samples) for score, begin in at]
-            hybrid = random_hybrid(rng, others, *shares) if is_varied and p != q else None
-            if hybrid is None:
-                return clips
-            mixed_in = [
-                None if hybrid.other is None else _cut(audio[hybrid.other, score], begin, n_samples)
-                for score, begin in at
-            ]
-            return [hybrid.of_audio(one, two, group.sample_rate_hz) for one, two in zip(clips, mixed_in, strict=True)]
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Which clips of a group make an example, where they are cut, and who plays them."""
 
-        styles = group.styles
-        oracle, style = played(q, styles[styles != q], STYLE_SHARES, [(a, start), (b, style_start)])
-        (content,) = played(p, styles[(styles != p) & (styles != q)], CONTENT_SHARES, [(a, start)])
-        if min(level_dbfs(content), level_dbfs(oracle), level_dbfs(style)) < QUIET_DBFS:
-            return None
-        # Content and oracle keep their proportion: the loss normalises, the network must not depend on it.
-        return _at_level(content, levels[0]), _at_level(style, levels[1]), _at_level(oracle, levels[0])
+    content_patch: int
+    style_patch: int
+    score: int
+    """Of content and oracle."""
+    style_score: int
+    start: int
+    """First sample of content and oracle."""
+    style_start: int
+    level_dbfs: float
+    """Of content and oracle."""
+    style_level_dbfs: float
+    style_hybrid: Hybrid | None
+    """What becomes of style and oracle; None where the patch plays as it is."""
+    content_hybrid: Hybrid | None
+
+    @property
+    def parts(self) -> tuple[tuple[int, int, int, Hybrid | None], ...]:
+        """Patch, score, first sample and hybrid of content, style and oracle."""
+        return (
+            (self.content_patch, self.score, self.start, self.content_hybrid),
+            (self.style_patch, self.style_score, self.style_start, self.style_hybrid),
+            (self.style_patch, self.score, self.start, self.style_hybrid),
+        )
+
+
+def draw_example(
+    rng: np.random.Generator, styles: np.ndarray, shape: tuple[int, ...], n_samples: int, is_varied: bool
+) -> Example | None:
+    """Draws an example of a group; None where no patch is a style.
+
+    Args:
+        rng: Source of randomness.
+        styles: Patches that can be a style.
+        shape: Patches, scores and samples of the group.
+        n_samples: Length of the cuts.
+        is_varied: Whether instruments may be mixed and equalised.
+
+    Raises:
+        ValueError: A clip is shorter.
+    """
+    n_patches, n_scores, length = shape
+    pair = draw_patches(rng, n_patches, styles)
+    if pair is None:
+        return None
+    p, q = pair
+    a, b = rng.choice(n_scores, size=2, replace=False)
+    check_length(length, n_samples)
+    start, style_start = rng.integers(0, max(1, length - n_samples), size=2)
+    levels = -20.0 + rng.uniform(-LEVEL_SPREAD_DB, LEVEL_SPREAD_DB, size=2)
+    style_hybrid = content_hybrid = None
+    if is_varied and p != q:
+        style_hybrid = random_hybrid(rng, styles[styles != q], *STYLE_SHARES)
+        content_hybrid = random_hybrid(rng, styles[(styles != p) & (styles != q)], *CONTENT_SHARES)
+    return Example(
+        p, q, int(a), int(b), int(start), int(style_start), levels[0], levels[1], style_hybrid, content_hybrid
+    )
+
+
+def _played(drawn: Example, group: _Group, n_samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Content, style and oracle at their levels; None where one of them says nothing."""
+
+    def play(patch: int, score: int, start: int, hybrid: Hybrid | None) -> np.ndarray:
+        clip = _cut(group.audio[patch, score], start, n_samples)
+        if hybrid is None:
+            return clip
+        other = None if hybrid.other is None else _cut(group.audio[hybrid.other, score], start, n_samples)
+        return hybrid.of_audio(clip, other, group.sample_rate_hz)
+
+    content, style, oracle = (play(*part) for part in drawn.parts)
+    if min(level_dbfs(content), level_dbfs(oracle), level_dbfs(style)) < QUIET_DBFS:
+        return None
+    # Content and oracle keep their proportion: the loss normalises, the network must not depend on it.
+    return (
+        _at_level(content, drawn.level_dbfs),
+        _at_level(style, drawn.style_level_dbfs),
+        _at_level(oracle, drawn.level_dbfs),
+    )
 
 
 def draw_patches(rng: np.random.Generator, n_patches: int, styles: np.ndarray) -> tuple[int, int] | None:

@@ -50,24 +50,9 @@ class Hybrid:
             sample_rate_hz: Rate of both.
         """
         geometry = StftGeometry.for_rate(sample_rate_hz)
-        transform: dict[str, Any] = {
-            "n_fft": geometry.n_fft,
-            "hop_length": geometry.n_fft // OVERLAP,
-            "window": torch.hann_window(geometry.n_fft),
-        }
-        spectrum = torch.stft(torch.from_numpy(one), **transform, return_complex=True)
-        gain_db = torch.zeros(len(spectrum), 1)
-        if two is not None:
-            scale_db = 20.0 * float(torch.log10(2.0 / transform["window"].sum()))
-            levels = [
-                (20.0 * torch.log10(spectra.abs() + 1e-9) + scale_db).clamp(min=FLOOR_DBFS)
-                for spectra in (spectrum, torch.stft(torch.from_numpy(two), **transform, return_complex=True))
-            ]
-            difference_db = _over_bins(self.weight, geometry) * (levels[1] - levels[0])
-            gain_db = difference_db.clamp(-MOST_GAIN_DB, MOST_GAIN_DB)
-        if self.eq_db is not None:
-            gain_db = gain_db + _over_bins(self.eq_db, geometry)
-        return torch.istft(spectrum * torch.pow(10.0, gain_db / 20), **transform, length=len(one)).numpy()
+        rows = [None if audio is None else torch.from_numpy(audio)[None] for audio in (one, two)]
+        weight, eq_db = (None if curve is None else over_bins(curve, geometry)[None] for curve in (self.weight, self.eq_db))
+        return mixed(rows[0], rows[1], weight, eq_db)[0].numpy()
 
     def of_levels(self, one: np.ndarray, two: np.ndarray | None) -> np.ndarray:
         """The same of band levels in dB (frames, bands), bands equally spaced on the mel scale."""
@@ -115,10 +100,39 @@ def _walk(rng: np.random.Generator, n_points: int, deviation: float) -> np.ndarr
     return points - points.mean()
 
 
-def _over_bins(points: np.ndarray, geometry: StftGeometry) -> Tensor:
-    """(bins, 1): the curve through points that lie where the runtime's bands would, were there as many."""
+def mixed(one: Tensor, two: Tensor | None, weight: Tensor | None, eq_db: Tensor | None) -> Tensor:
+    """Instruments between `one` and `two`, equalised, with the phases of `one`.
+
+    Args:
+        one: Audio (batch, samples).
+        two: Another instrument playing the same; None where there is none.
+        weight: Its share in every bin (batch, bins).
+        eq_db: Gain in dB of every bin (batch, bins); None for none.
+
+    Returns:
+        Audio (batch, samples).
+    """
+    n_fft = 2 * (weight if weight is not None else eq_db).shape[1] - 2
+    window = torch.hann_window(n_fft, device=one.device)
+    transform: dict[str, Any] = {"n_fft": n_fft, "hop_length": n_fft // OVERLAP, "window": window}
+    spectrum = torch.stft(one, **transform, return_complex=True)
+    gain_db = torch.zeros((), device=one.device)
+    if two is not None:
+        scale_db = 20.0 * torch.log10(2.0 / window.sum())
+        levels = [
+            (20.0 * torch.log10(spectra.abs() + 1e-9) + scale_db).clamp(min=FLOOR_DBFS)
+            for spectra in (spectrum, torch.stft(two, **transform, return_complex=True))
+        ]
+        gain_db = (weight[..., None] * (levels[1] - levels[0])).clamp(-MOST_GAIN_DB, MOST_GAIN_DB)
+    if eq_db is not None:
+        gain_db = gain_db + eq_db[..., None]
+    return torch.istft(spectrum * torch.pow(10.0, gain_db / 20), **transform, length=one.shape[1])
+
+
+def over_bins(points: np.ndarray, geometry: StftGeometry) -> Tensor:
+    """(bins,): the curve through points that lie where the runtime's bands would, were there as many."""
     matrix = interpolation_matrix(BandLayout(n_bands=len(points)), geometry)
-    return torch.from_numpy(points.astype(np.float32) @ matrix)[:, None]
+    return torch.from_numpy(points.astype(np.float32) @ matrix)
 
 
 def _over_bands(points: np.ndarray, n_bands: int) -> np.ndarray:

@@ -122,12 +122,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _corpus(args: argparse.Namespace) -> Corpus:
     """The rendered folders and the pairs of own recordings, made first where they are missing."""
-    from deepmusic_export.data import Corpus
+    from deepmusic_export.resident_corpus import corpus_for
 
     if args.audio_folder is None:
-        return Corpus(*args.corpus)
+        return corpus_for(args.device, *args.corpus)
     pairs = args.pairs or args.output.with_suffix(".pairs")
     make_pairs(args.audio_folder, pairs, args.audio_hours, args.seed)
     if not args.corpus:
-        return Corpus(pairs)
-    return Corpus(*args.corpus, pairs, favoured=pairs, share=args.audio_share)
+        return corpus_for(args.device, pairs)
+    return corpus_for(args.device, *args.corpus, pairs, favoured=pairs, share=args.audio_share)
