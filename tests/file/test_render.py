@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from deepmusic.audio import AudioFormat
+from deepmusic.model.catalog import BundleCatalog, LoadedBundle
 from deepmusic.model.runtime import TransferModel
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import SessionConfig, Setting
-from deepmusic.session.offline import render
+from deepmusic.session.offline import rehearsed, render
+from deepmusic.styles.learn import learn
 from deepmusic.transports.file.render import RenderPlan, render_blocks
 from tests.file.recordings import melody
 
@@ -25,6 +28,16 @@ def plan_for(model: TransferModel, **settings: float) -> RenderPlan:
     return RenderPlan(model=model, style=style, settings=first)
 
 
+@pytest.fixture(scope="module")
+def live() -> LoadedBundle:
+    return BundleCatalog(device="cpu").get("live")
+
+
+def settled_style(bundle: LoadedBundle) -> StyleVector:
+    """A sound of its own: what the networks make of the melody depends on what they know of it."""
+    return learn(melody(2.0, n_channels=1) ** 3, 48_000, bundle.encoder)
+
+
 @pytest.mark.parametrize("block_samples", [997, 16_384, 40_000])
 def test_blocks_of_any_size_give_the_samples_of_an_offline_render(block_samples: int, model: TransferModel) -> None:
     audio, plan = melody(1.1), plan_for(model)
@@ -32,6 +45,46 @@ def test_blocks_of_any_size_give_the_samples_of_an_offline_render(block_samples:
     out = np.concatenate(list(render_blocks(plan, np.split(audio, cuts, axis=1), 48_000, 2)), axis=1)
     config = SessionConfig(audio_format=AudioFormat(sample_rate_hz=48_000, n_channels=2))
     assert np.array_equal(out, render(config, model, plan.style, audio))
+
+
+@pytest.mark.parametrize("block_samples", [997, 40_000])
+def test_a_rehearsal_hears_the_beginning_and_plays_it_all(block_samples: int, live: LoadedBundle) -> None:
+    audio, style = melody(1.6), settled_style(live)
+    plan = RenderPlan(model=live.transfer, style=style, rehearsal_s=1.0)
+    cuts = range(block_samples, audio.shape[1], block_samples)
+    out = np.concatenate(list(render_blocks(plan, np.split(audio, cuts, axis=1), 48_000, 2)), axis=1)
+    config = SessionConfig(audio_format=AudioFormat(sample_rate_hz=48_000, n_channels=2))
+    known = rehearsed(config, live.transfer, style, audio[:, :48_000])
+    assert known.statistics is not None
+    assert np.array_equal(out, render(known, live.transfer, style, audio))
+
+
+def test_a_rehearsed_beginning_sounds_as_it_does_where_the_stream_has_settled(live: LoadedBundle) -> None:
+    audio, style = melody(4.0), settled_style(live)
+    config = SessionConfig(audio_format=AudioFormat(sample_rate_hz=48_000, n_channels=2))
+    n_samples = audio.shape[1]
+    settled = render(config, live.transfer, style, np.concatenate([audio, audio], axis=1))[:, n_samples:]
+    known = rehearsed(config, live.transfer, style, audio)
+    off = [
+        float(np.square(render(begun, live.transfer, style, audio) - settled)[:, 12_000:48_000].mean())
+        for begun in (config, known)
+    ]
+    assert off[1] < 0.3 * off[0]
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 1023, 5000])
+def test_what_is_too_short_for_a_rehearsal_is_played_as_a_stream_plays_it(n_samples: int, model: TransferModel) -> None:
+    audio, plan = melody(0.2)[:, :n_samples], plan_for(model)
+    blocks = [audio] if n_samples else []
+    known = list(render_blocks(replace(plan, rehearsal_s=4.0), blocks, 48_000, 2))
+    assert sum(block.shape[1] for block in known) == n_samples
+
+
+def test_statistics_that_are_given_outlive_a_rehearsal(live: LoadedBundle) -> None:
+    audio, style = melody(1.0), settled_style(live)
+    config = SessionConfig(audio_format=AudioFormat(sample_rate_hz=48_000, n_channels=2))
+    known = rehearsed(config, live.transfer, style, audio)
+    assert rehearsed(known, live.transfer, style, np.zeros_like(audio)) is known
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 11_025, 22_050, 32_000, 37_800, 176_400])

@@ -38,6 +38,10 @@ CLIPPED_SHARE = 1e-4
 """Share of samples at full scale from which a recording counts as clipped: no mix leaves that many there by chance."""
 
 
+REHEARSAL_S = 4.0
+"""How much of the content is heard before it is played, so that its first seconds sound like the others (decision 22)."""
+
+
 @dataclass(slots=True, kw_only=True)
 class ContentCounts:
     """What was seen of the content while it was read."""
@@ -111,9 +115,14 @@ def _run(args: argparse.Namespace, check: Callable[[], None]) -> int:
         _say(note)
     with AudioReader(args.content) as reader:
         style = _style(args.style, bundle)
-        plan = RenderPlan(model=bundle.transfer, style=style, settings=(Setting(name="strength", value=args.strength),))
         # Strength 0 is the content itself, bit for bit, so there is nothing to match and nothing to hold down.
         is_finished = not args.raw and args.strength > 0.0
+        plan = RenderPlan(
+            model=bundle.transfer,
+            style=style,
+            settings=(Setting(name="strength", value=args.strength),),
+            rehearsal_s=REHEARSAL_S if is_finished else 0.0,
+        )
         counts, report = _remix(reader, plan, output, encoding, check, is_finished=is_finished)
     for remark in counts.remarks():
         _say(remark)

@@ -19,6 +19,7 @@ from deepmusic.session.events import (
     ChangeStyle,
     Control,
     Finish,
+    Held,
     InEvent,
     LaneResult,
     OutEvent,
@@ -78,6 +79,36 @@ def render(
             on_progress(first + block.shape[1])
     keep(run_to_end(session, Finish()))
     return result
+
+
+def rehearsed(config: SessionConfig, model: TransferModel, style: StyleVector, audio: Audio) -> SessionConfig:
+    """The config of a session that knows its content from the first sample on.
+
+    A stream begins with the means of what its network was trained on and settles within two seconds. Whoever has the
+    whole recording can play its beginning beforehand, to nobody: its running statistics, and the levels of the loudness
+    match, are what the real session begins with.
+
+    Args:
+        config: What the session was to begin with; statistics of its own stay as they are.
+        model: The loaded model.
+        style: Style in the space of the model's bundle.
+        audio: The content's beginning, float32 ``(channels, samples)`` at the config's rate.
+
+    Returns:
+        The config with statistics; as it was where the beginning is too short to have any.
+
+    Raises:
+        InferenceFailed: The model failed.
+    """
+    if config.statistics is not None:
+        return config
+    bounds = replace(config, max_block_samples=BLOCK_SAMPLES, backlog_s=np.inf)
+    session = Session(bounds, model_facts(model), style)
+    for first in range(0, audio.shape[1], BLOCK_SAMPLES):
+        run_to_end(session, AudioIn(block=audio[:, first : first + BLOCK_SAMPLES], first_sample=first))
+    events = run_to_end(session, Control(name="freeze", value=1.0)) + run_to_end(session, Finish())
+    held = [event.statistics for event in events if isinstance(event, Held)]
+    return replace(config, statistics=held[0]) if held else config
 
 
 def run_to_end(session: Session, event: InEvent) -> list[OutEvent]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import soxr
@@ -14,7 +15,7 @@ from deepmusic.model.runtime import TransferModel
 from deepmusic.model.style_vector import StyleVector
 from deepmusic.session.config import SessionConfig, Setting, model_facts
 from deepmusic.session.events import AudioIn, AudioOut, Finish
-from deepmusic.session.offline import BLOCK_SAMPLES, run_to_end
+from deepmusic.session.offline import BLOCK_SAMPLES, rehearsed, run_to_end
 from deepmusic.session.session import Session
 
 RESAMPLED_RATE_HZ = 48_000
@@ -35,6 +36,9 @@ class RenderPlan:
 
     settings: tuple[Setting, ...] = ()
     """Parameters of the session that are not at their defaults."""
+
+    rehearsal_s: float = 0.0
+    """How much of the beginning the session has heard before it begins, seconds; 0 begins as a stream does."""
 
 
 def render_blocks(plan: RenderPlan, blocks: Iterable[Audio], sample_rate_hz: int, n_channels: int) -> Iterator[Audio]:
@@ -63,6 +67,9 @@ def _run_session(plan: RenderPlan, blocks: Iterable[Audio], audio_format: AudioF
     config = SessionConfig(
         audio_format=audio_format, settings=plan.settings, max_block_samples=BLOCK_SAMPLES, backlog_s=math.inf
     )
+    beginning, blocks = _beginning(blocks, round(plan.rehearsal_s * audio_format.sample_rate_hz))
+    if beginning is not None:
+        config = rehearsed(config, plan.model, plan.style, beginning)
     session = Session(config, model_facts(plan.model), plan.style)
     position = 0
     for block in blocks:
@@ -72,6 +79,17 @@ def _run_session(plan: RenderPlan, blocks: Iterable[Audio], audio_format: AudioF
             position += part.shape[1]
     if position:
         yield from _sound(session, Finish())
+
+
+def _beginning(blocks: Iterable[Audio], n_samples: int) -> tuple[Audio | None, Iterable[Audio]]:
+    """The first samples, `None` where there are none or none are wanted, and all blocks again."""
+    if not n_samples:
+        return None, blocks
+    remaining, first = iter(blocks), list[Audio]()
+    while sum(block.shape[1] for block in first) < n_samples and (block := next(remaining, None)) is not None:
+        first.append(block)
+    beginning = np.concatenate(first, axis=1)[:, :n_samples] if first else None
+    return beginning, chain(first, remaining)
 
 
 def _sound(session: Session, event: AudioIn | Finish) -> Iterator[Audio]:
