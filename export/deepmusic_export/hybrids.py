@@ -50,9 +50,9 @@ class Hybrid:
             sample_rate_hz: Rate of both.
         """
         geometry = StftGeometry.for_rate(sample_rate_hz)
-        rows = [None if audio is None else torch.from_numpy(audio)[None] for audio in (one, two)]
-        weight, eq_db = (None if curve is None else over_bins(curve, geometry)[None] for curve in (self.weight, self.eq_db))
-        return mixed(rows[0], rows[1], weight, eq_db)[0].numpy()
+        other = None if two is None else torch.from_numpy(two)[None]
+        eq_db = None if self.eq_db is None else over_bins(self.eq_db, geometry)[None]
+        return mixed(torch.from_numpy(one)[None], other, over_bins(self.weight, geometry)[None], eq_db)[0].numpy()
 
     def of_levels(self, one: np.ndarray, two: np.ndarray | None) -> np.ndarray:
         """The same of band levels in dB (frames, bands), bands equally spaced on the mel scale."""
@@ -100,19 +100,19 @@ def _walk(rng: np.random.Generator, n_points: int, deviation: float) -> np.ndarr
     return points - points.mean()
 
 
-def mixed(one: Tensor, two: Tensor | None, weight: Tensor | None, eq_db: Tensor | None) -> Tensor:
+def mixed(one: Tensor, two: Tensor | None, weight: Tensor, eq_db: Tensor | None) -> Tensor:
     """Instruments between `one` and `two`, equalised, with the phases of `one`.
 
     Args:
         one: Audio (batch, samples).
         two: Another instrument playing the same; None where there is none.
-        weight: Its share in every bin (batch, bins).
+        weight: Its share in every bin (batch, bins), not read where there is none.
         eq_db: Gain in dB of every bin (batch, bins); None for none.
 
     Returns:
         Audio (batch, samples).
     """
-    n_fft = 2 * (weight if weight is not None else eq_db).shape[1] - 2
+    n_fft = 2 * weight.shape[1] - 2
     window = torch.hann_window(n_fft, device=one.device)
     transform: dict[str, Any] = {"n_fft": n_fft, "hop_length": n_fft // OVERLAP, "window": window}
     spectrum = torch.stft(one, **transform, return_complex=True)

@@ -96,7 +96,9 @@ def corpus_for(device: str, *folders: Path, favoured: Path | None = None, share:
 
     Args:
         device: torch's device.
-        folders, favoured, share: As `Corpus` has them.
+        *folders: Where the groups are.
+        favoured: As `Corpus` has it.
+        share: As `Corpus` has it.
     """
     corpus = Corpus(*folders, favoured=favoured, share=share)
     kind = torch.device(device).type
@@ -110,5 +112,3 @@ def _curves(n_points: int, sample_rate_hz: int, device: torch.device) -> Tensor:
     """(points, bins): what each point of a curve adds to every bin."""
     geometry = StftGeometry.for_rate(sample_rate_hz)
     return torch.stack([over_bins(row, geometry) for row in np.eye(n_points)]).to(device)
-
-

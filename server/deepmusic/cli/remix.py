@@ -39,7 +39,7 @@ CLIPPED_SHARE = 1e-4
 
 
 REHEARSAL_S = 4.0
-"""How much of the content is heard before it is played, so that its first seconds sound like the others (decision 22)."""
+"""How much of the content is heard before it is played: its first seconds sound like the others (decision 22)."""
 
 
 @dataclass(slots=True, kw_only=True)
