@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from deepmusic_export.cli import main
 from deepmusic_export.data import Corpus
+from deepmusic_export.nets.packed_vgg19 import read_packed
 from deepmusic_export.nets.vgg19 import STYLE_LAYERS, Vgg19
 from deepmusic_export.training.encoder import (
     TEMPERATURE,
@@ -215,6 +217,30 @@ def test_the_report_has_every_figure_and_prints_it(checkpoint: Path, soundfont_c
         assert name in text
 
 
+def test_bfloat16_trains_the_same_network(soundfont_corpus: Path) -> None:
+    losses = []
+    for is_mixed in (False, True):
+        trainer = EncoderTrainer(dataclasses.replace(RECIPE, is_mixed=is_mixed), Corpus(soundfont_corpus), None)
+        clips = trainer.corpus.batch(np.random.default_rng(0), 4, 32768)
+        losses.append(trainer.train_step(clips).total().item())
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+    assert losses[1] != losses[0]
+
+
+def test_the_command_trains_reports_draws_and_packs(
+    soundfont_corpus: Path, synth_corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, picture_of_it, packed = (tmp_path / name for name in ("encoder.pt", "confusion.png", "own.npz"))
+    corpora = [str(soundfont_corpus), str(synth_corpus), "--held-out", str(soundfont_corpus)]
+    sizes = ["--width", "2", "--minutes", "0.0001", "--batch", "4", "--crop", "32768", "--mixed"]
+    files = ["-o", str(out), "--confusion", str(picture_of_it), "--packed", str(packed)]
+    assert main(["encoder", *corpora, *sizes, *files]) == 0
+    assert "family error" in capsys.readouterr().out
+    assert picture_of_it.read_bytes().startswith(b"\x89PNG")
+    _, facts = read_packed(packed)
+    assert (facts["width"], facts["n_bands"], facts["batch_size"]) == (2, 96, 4)
+
+
 def test_a_figure_that_the_corpus_cannot_give_is_a_dash() -> None:
     figures = EncoderReport(
         n_clips=4,
@@ -227,6 +253,7 @@ def test_a_figure_that_the_corpus_cannot_give_is_a_dash() -> None:
         retrieval_random=0.5,
         retrieval_mfcc=0.75,
         retrieval_layers=(),
+        confusion=(),
     )
     assert sum(line.split()[-1] == "-" or "-  of" in line or "- of" in line for line in figures.lines()) == 3
 

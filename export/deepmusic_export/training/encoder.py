@@ -22,6 +22,7 @@ from tqdm import tqdm
 from deepmusic.dsp.gains import BandLayout
 from deepmusic_export.data import Corpus
 from deepmusic_export.features import SignalPath
+from deepmusic_export.nets.packed_vgg19 import write_packed
 from deepmusic_export.nets.picture import picture
 from deepmusic_export.nets.vgg19 import STYLE_LAYERS, WIDTHS, Vgg19, read_weights
 from deepmusic_export.training.labelled import N_FAMILIES, N_KEYS, N_PROGRAMS, UNKNOWN, LabelledClips, LabelledCorpus
@@ -29,6 +30,8 @@ from deepmusic_export.training.schedule import set_learning_rate
 from deepmusic_export.training.torch_file import expecting
 from deepmusic_export.whole_file import whole_file
 
+#: The layer from whose layout the notes are read.
+NOTE_LAYER = "relu3_4"
 #: Columns in a note frame: the pools before relu3_4.
 COLUMNS_PER_NOTE_FRAME = 4
 #: Temperature of the contrastive loss (Khosla et al. 2020 use 0.1).
@@ -55,6 +58,8 @@ class EncoderRecipe:
     crop_samples: int = 131072
     """Length of a crop, a multiple of 32768: five pools halve its columns."""
     learning_rate: float = 2e-3
+    is_mixed: bool = False
+    """Whether convolutions are trained in bfloat16: faster where the processor has it."""
     seed: int = 0
     imagenet: str | None = None
     """File or https URL of torchvision's weights to start from; needs width 64."""
@@ -107,6 +112,7 @@ class AudioEncoder(nn.Module):
 
     def __init__(self, recipe: EncoderRecipe) -> None:
         super().__init__()
+        self.is_mixed = recipe.is_mixed
         self.vgg = Vgg19(width=recipe.width, batch_norm=recipe.batch_norm)
         n_statistics = 2 * recipe.width * sum(WIDTHS)
         self.standardise = nn.BatchNorm1d(n_statistics, affine=False)
@@ -117,12 +123,15 @@ class AudioEncoder(nn.Module):
 
     def forward(self, bands: Tensor) -> EncoderOutput:
         """Reads band magnitudes (batch, frames, bands); frames at least 128."""
-        return self.read(self.vgg(picture(bands), last=STYLE_LAYERS[-1]))
+        seen = picture(bands)
+        with torch.autocast(seen.device.type, torch.bfloat16, enabled=self.is_mixed and self.training):
+            layers = self.vgg(seen, last=STYLE_LAYERS[-1])
+        return self.read({name: layers[name].float() for name in (*STYLE_LAYERS, NOTE_LAYER)})
 
     def read(self, layers: dict[str, Tensor]) -> EncoderOutput:
         """What the heads make of the layers."""
         statistics = self.standardise(torch.cat(list(layer_statistics(layers).values()), dim=1))
-        layout = layers["relu3_4"].permute(0, 2, 1, 3).flatten(2)
+        layout = layers[NOTE_LAYER].permute(0, 2, 1, 3).flatten(2)
         return EncoderOutput(statistics, self.program(statistics), self.family(statistics), self.notes(layout))
 
 
@@ -332,6 +341,25 @@ def load_encoder(path: Path) -> tuple[AudioEncoder, dict[str, Any]]:
         network = AudioEncoder(EncoderRecipe(**data["recipe"]))
         network.load_state_dict(data["network"])
     return network.eval(), data
+
+
+def pack_checkpoint(checkpoint: Path, path: Path) -> None:
+    """Writes the VGG19 of a checkpoint in the form that an optimisation reads and that ships.
+
+    Raises:
+        ValueError: The checkpoint is another file.
+    """
+    network, data = load_encoder(checkpoint)
+    recipe = EncoderRecipe(**data["recipe"])
+    facts = {
+        "n_bands": recipe.n_bands,
+        "steps": data["step"],
+        "batch_size": recipe.batch_size,
+        "minutes": round(data["spent_s"] / 60, 1),
+        "corpus_hours": round(data["corpus_hours"], 1),
+        "seed": recipe.seed,
+    }
+    write_packed(path, network.vgg, facts)
 
 
 def encoder_path(sample_rate_hz: int, n_bands: int) -> SignalPath:

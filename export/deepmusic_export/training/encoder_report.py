@@ -21,7 +21,7 @@ from deepmusic_export.training.encoder import (
     load_encoder,
     picture,
 )
-from deepmusic_export.training.labelled import UNKNOWN, LabelledClips, LabelledCorpus
+from deepmusic_export.training.labelled import N_FAMILIES, UNKNOWN, LabelledClips, LabelledCorpus
 
 #: Instruments among which the right one must be nearest.
 N_INSTRUMENTS = 24
@@ -58,6 +58,8 @@ class EncoderReport:
     """The same with MFCC means."""
     retrieval_layers: tuple[tuple[str, float], ...]
     """The same with each layer's statistics alone."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Clips of each family (N_FAMILIES rows) by the family that they were taken for."""
 
     def lines(self) -> list[str]:
         """The report as text, a line each."""
@@ -126,6 +128,7 @@ def report(checkpoint: Path, held_out: Corpus, *, seed: int = 0) -> EncoderRepor
         retrieval_random=share(random),
         retrieval_mfcc=share(torch.cat([r.mfcc for r in readings])),
         retrieval_layers=tuple((name, share(values)) for name, values in statistics.items()),
+        confusion=_confusion(family, families),
     )
 
 
@@ -180,6 +183,12 @@ def _mfcc_means(clips: LabelledClips) -> Tensor:
 
 def _error(logits: Tensor, labels: Tensor, rows: Tensor) -> float | None:
     return (logits[rows].argmax(1) != labels[rows]).float().mean().item() if rows.any() else None
+
+
+def _confusion(logits: Tensor, families: Tensor) -> tuple[tuple[int, ...], ...]:
+    known = families != UNKNOWN
+    counts = torch.bincount(families[known] * N_FAMILIES + logits[known].argmax(1), minlength=N_FAMILIES**2)
+    return tuple(tuple(row) for row in counts.reshape(N_FAMILIES, N_FAMILIES).tolist())
 
 
 def _note_counts(logits: Tensor, clips: LabelledClips) -> np.ndarray:
