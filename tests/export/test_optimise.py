@@ -266,6 +266,8 @@ def test_sounds_that_have_nothing_in_common_are_joined_at_equal_power() -> None:
         {"overlap_steps": 400},
         {"chunk_steps": 601},
         {"imagenet": "vgg19.pth"},
+        {"vgg": Path("encoder.pt"), "width": 16},
+        {"recipe": "gatys", "imagenet": "vgg19.pth", "width": 16},
         {"start": "noise"},
     ],
     ids=str,
@@ -273,6 +275,20 @@ def test_sounds_that_have_nothing_in_common_are_joined_at_equal_power() -> None:
 def test_a_plan_that_cannot_be_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected"):
         OptimisePlan(**change)
+
+
+def test_what_random_layers_hear_is_trusted_less() -> None:
+    assert OptimisePlan(width=16).term_weights.near > OptimisePlan().term_weights.near > 0
+    assert OptimisePlan(width=16, start="content").term_weights.near == 0
+    own = TermWeights(near=0.25)
+    assert OptimisePlan(width=16, weights=own).term_weights is own
+
+
+def test_gatys_listens_at_random_where_nothing_else_is_asked_for() -> None:
+    assert OptimisePlan(recipe="gatys").random_width == 16
+    assert OptimisePlan(recipe="gatys", width=4).random_width == 4
+    assert OptimisePlan(recipe="gatys", vgg=Path("encoder.pt")).random_width is None
+    assert OptimisePlan().random_width is None
 
 
 def test_the_default_bundle_has_the_bands_that_the_picture_needs() -> None:

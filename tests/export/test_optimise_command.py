@@ -13,6 +13,7 @@ import torch
 
 from deepmusic_export.cli import main
 from deepmusic_export.cli.optimise import stop_flag
+from deepmusic_export.nets.packed_vgg19 import write_packed
 from deepmusic_export.nets.vgg19 import Vgg19
 from tests.export.optimise_sounds import RATE_HZ, buzz, pluck
 
@@ -37,7 +38,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def optimise(folder: Path, *arguments: str, content: str = "content.wav", style: str = "style.flac") -> int:
-    return main(["optimise", str(folder / content), str(folder / style), *arguments])
+    """Runs it with random weights, which are quick, where nothing else is asked for."""
+    listener = () if {"--vgg", "--imagenet"} & {*arguments} else ("--random",)
+    return main(["optimise", str(folder / content), str(folder / style), *arguments, *listener])
 
 
 def test_it_writes_a_file_and_a_picture_and_leaves_nothing_else(
@@ -104,7 +107,9 @@ def test_an_output_that_cannot_be_is_refused_before_anything_is_read(
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [("--steps", "few"), ("--minutes", "0"), ("--recipe", "none"), ()], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [("--steps", "few"), ("--minutes", "0"), ("--near", "-1"), ("--recipe", "none"), ()], ids=str
+)
 def test_a_usage_error_is_exit_status_2(folder: Path, arguments: tuple[str, ...]) -> None:
     out = ("-o", str(folder / "out.wav")) if arguments else ()
     with pytest.raises(SystemExit, match="2"):
@@ -121,6 +126,33 @@ def test_a_checkpoint_of_the_encoder_is_listened_with(folder: Path, capsys: pyte
     assert "trained on audio, encoder.pt" in capsys.readouterr().err
     assert optimise(folder, *out, "--vgg", str(folder / "other.pt")) == 1
     assert "expected a network for 96 bands, got one for 64" in capsys.readouterr().err
+
+
+def test_weights_that_the_encoder_packed_are_listened_with(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_packed(folder / "own.npz", Vgg19(width=2), {"n_bands": 96})
+    write_packed(folder / "other.npz", Vgg19(width=2), {"n_bands": 64})
+    (folder / "broken.npz").write_bytes(b"no weights")
+    out = ("-o", str(folder / "out.flac"), "--steps", "1")
+    assert optimise(folder, *out, "--vgg", str(folder / "own.npz")) == 0
+    assert "trained on audio, own.npz" in capsys.readouterr().err
+    for name, words in (("other.npz", "96 bands, got one for 64"), ("broken.npz", "got another or a broken file")):
+        assert optimise(folder, *out, "--vgg", str(folder / name)) == 1
+        assert words in capsys.readouterr().err
+
+
+def test_less_pull_towards_the_start_goes_further(folder: Path) -> None:
+    outs = [folder / "near.wav", folder / "far.wav", folder / "start.wav"]
+    choices = [("--near", "30"), ("--near", "0", "--reach", "12"), ("--steps", "0")]
+    for out, choice in zip(outs, choices, strict=True):
+        assert optimise(folder, "-o", str(out), "--steps", "5", *choice) == 0
+    near, far, start = (soundfile.read(out)[0] for out in outs)
+    assert 0 < np.abs(near - start).mean() < 0.5 * np.abs(far - start).mean()
+
+
+def test_without_a_wish_it_listens_with_the_weights_that_ship(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recordings = [str(folder / name) for name in ("content.wav", "style.flac")]
+    assert main(["optimise", *recordings, "-o", str(folder / "out.wav"), "--steps", "1"]) == 0
+    assert "trained on audio, the one that ships" in capsys.readouterr().err
 
 
 def test_samples_that_are_no_numbers_count_as_silence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

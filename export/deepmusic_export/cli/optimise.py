@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--steps", type=_count, default=30, metavar="N", help="steps of L-BFGS for each chunk (30)")
     parser.add_argument("--minutes", type=_minutes, default=float("inf"), metavar="M", help="stop after so long")
     parser.add_argument("--resume", action="store_true", help="go on from the state file beside OUT")
-    parser.add_argument("--vgg", type=existing_file, metavar="CHECKPOINT", help="VGG19 that `encoder` trained")
+    parser.add_argument(
+        "--vgg", type=existing_file, metavar="FILE", help="VGG19 that `encoder` trained (the shipped one)"
+    )
+    parser.add_argument("--random", action="store_true", help="listen with random weights, the baseline")
+    parser.add_argument("--near", type=_weight, metavar="W", help="pull towards the start; 0.1 goes further (1)")
+    parser.add_argument("--reach", type=float, metavar="DB", help="how far a gain may go from its start (6; 30)")
     parser.add_argument("--imagenet", metavar="FILE_OR_URL", help="torchvision's VGG19 weights, for --recipe gatys")
     parser.add_argument("--sha256", metavar="HEX", help="checksum of --imagenet; a URL needs one")
     parser.add_argument("--seed", type=int, default=0, help="of random weights and filters (0)")
@@ -47,7 +53,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Optimises, and writes what was reached; 0 also when it was stopped."""
-    from deepmusic_export.optimise.plan import OptimisePlan
+    from deepmusic_export.optimise.plan import RANDOM_WIDTH, WEIGHTS, OptimisePlan
     from deepmusic_export.optimise.plot import plot
     from deepmusic_export.optimise.recording import (
         Recording,
@@ -66,9 +72,12 @@ def run(args: argparse.Namespace) -> int:
         steps=args.steps,
         minutes=args.minutes,
         vgg=args.vgg,
+        width=RANDOM_WIDTH if args.random else None,
         imagenet=args.imagenet,
         imagenet_sha256=args.sha256,
         seed=args.seed,
+        reach_db=args.reach,
+        weights=None if args.near is None else replace(WEIGHTS[args.start], near=args.near),
     )
     check_output(args.output, (args.content, args.style))
     if args.plot is not None and (args.plot.suffix.lower() != ".png" or not args.plot.parent.is_dir()):
@@ -165,6 +174,16 @@ def _minutes(text: str) -> float:
         value = 0.0
     if not value > 0.0:
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
+def _weight(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of 0 or more, got {text!r}")
     return value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -37,7 +37,7 @@ class TermWeights:
     """Content: the onset envelope."""
     smooth: float = 1.0
     """Small steps of the gains from band to band and from step to step."""
-    near: float = 6.0
+    near: float = 1.0
     """Small distance from the start."""
 
     def __post_init__(self) -> None:
@@ -47,6 +47,10 @@ class TermWeights:
                 raise ValueError(f"expected a weight of at least 0 for {name}, got {value}")
 
 
+#: Channels of conv1 of a VGG19 with random weights, where nobody asks for another width.
+RANDOM_WIDTH: Final = 16
+#: What random layers hear of an instrument depends on its notes as much as on its sound: they are trusted less.
+RANDOM_NEAR: Final = 6.0
 #: Weights by start. The content is no sound to stay near to.
 WEIGHTS: Final[dict[Start, TermWeights]] = {"live": TermWeights(), "content": TermWeights(near=0.0)}
 
@@ -72,13 +76,16 @@ class OptimisePlan:
     content_weight: float = 1.0
     """Of the recipe `gatys`: how hard the content pulls beside the style, by gradients near the start."""
     vgg: Path | None = None
-    """Checkpoint of `deepmusic-export encoder`; random weights where it and `imagenet` are None."""
+    """Checkpoint of `deepmusic-export encoder`, or what it packed; None takes the weights that ship.
+
+    The recipe `gatys` takes random ones instead: those that ship leave it where it starts.
+    """
     imagenet: str | None = None
     """File or https URL of torchvision's VGG19, for the recipe `gatys`."""
     imagenet_sha256: str | None = None
     """Checksum of `imagenet`; a URL needs one."""
-    width: int = 16
-    """Channels of conv1 where the weights are random."""
+    width: int | None = None
+    """Channels of conv1 of random weights, the baseline; None listens with trained ones where the recipe does."""
     chunk_steps: int = 600
     """Model steps that are optimised together: 12.8 s at 48 kHz."""
     overlap_steps: int = 48
@@ -103,12 +110,18 @@ class OptimisePlan:
             raise ValueError(
                 f"expected chunks of at least two overlaps, got {self.chunk_steps} and {self.overlap_steps} steps"
             )
-        if self.vgg is not None and self.imagenet is not None:
-            raise ValueError("expected a checkpoint or ImageNet weights for the VGG19, got both; choose one")
+        if sum(wish is not None for wish in (self.vgg, self.imagenet, self.width)) > 1:
+            raise ValueError("expected a checkpoint, ImageNet weights or random ones, got two of them; choose one")
         if self.imagenet is None and self.imagenet_sha256 is not None:
             raise ValueError("expected ImageNet weights beside their checksum, got none; name them with --imagenet")
         if self.imagenet is not None and self.recipe != "gatys":
             raise ValueError("expected the recipe gatys for ImageNet weights: gains listens with audio weights")
+
+    @property
+    def random_width(self) -> int | None:
+        """Channels of conv1 where the weights are random; None where they are trained."""
+        is_asked_for = self.width is not None or self.vgg is not None or self.imagenet is not None
+        return RANDOM_WIDTH if self.recipe == "gatys" and not is_asked_for else self.width
 
     @property
     def bound_db(self) -> float:
@@ -118,4 +131,6 @@ class OptimisePlan:
     @property
     def term_weights(self) -> TermWeights:
         """The weights that are taken."""
+        if self.weights is None and self.width is not None and self.start == "live":
+            return replace(WEIGHTS[self.start], near=RANDOM_NEAR)
         return self.weights or WEIGHTS[self.start]
