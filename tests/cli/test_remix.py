@@ -192,6 +192,14 @@ def test_the_inputs_are_never_overwritten(deepmusic: Deepmusic, style: Path, tmp
     assert style.read_bytes() == before
 
 
+def test_an_output_that_is_a_folder_is_refused_before_anything_is_read(
+    deepmusic: Deepmusic, style: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out.flac").mkdir()
+    ran = remix(deepmusic, tmp_path / "gone.wav", style, tmp_path / "out.flac")
+    assert_refused(ran, "found a folder of that name")
+
+
 @pytest.mark.parametrize("strength", ["1.5", "-0.1", "nan", "loud"])
 def test_a_strength_beyond_0_to_1_is_a_usage_error(
     strength: str, deepmusic: Deepmusic, style: Path, tmp_path: Path

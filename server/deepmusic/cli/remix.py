@@ -29,7 +29,7 @@ from deepmusic.transports.file.reader import AudioReader
 from deepmusic.transports.file.render import RenderPlan, render_blocks
 from deepmusic.transports.file.spool import Spool
 from deepmusic.transports.file.style_file import read_style_source
-from deepmusic.transports.file.writer import AudioWriter, Encoding, encoding_for, keep_inputs_safe
+from deepmusic.transports.file.writer import AudioWriter, Encoding, check_output, encoding_for
 
 FULL_SCALE = 1.0 - 2.0**-15
 """A 16-bit sample at its limit."""
@@ -109,7 +109,7 @@ def _run(args: argparse.Namespace, check: Callable[[], None]) -> int:
     started_s = time.monotonic()
     output = Path(args.output)
     encoding = encoding_for(output, as_float=args.raw)
-    keep_inputs_safe(output, args.content, args.style)
+    check_output(output, args.content, args.style)
     bundle = load_bundle(args.bundle, device=args.device, precision=args.precision)
     for note in filter(None, (bundle.transfer.device_note, bundle.transfer.precision_note)):
         _say(note)

@@ -26,7 +26,7 @@ from deepmusic.stage.receipt import Missed, Receipt
 from deepmusic.stage.replay import BLOCK_SAMPLES, Misses, Replay
 from deepmusic.styles.library import StyleLibrary
 from deepmusic.transports.file.recorded import Recorded
-from deepmusic.transports.file.writer import AudioWriter, encoding_for, keep_inputs_safe
+from deepmusic.transports.file.writer import AudioWriter, check_output, encoding_for
 
 
 def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, recorded: Recorded, check: Callable[[], None]) -> int:
     encoding = encoding_for(args.output, as_float=True)
-    keep_inputs_safe(args.output, recorded.dry_path)
+    check_output(args.output, recorded.dry_path)
     receipt = recorded.receipt
     loaded = _bundle(args, receipt)
     is_same_bundle = loaded.bundle.digest == receipt.circumstances.bundle_digest

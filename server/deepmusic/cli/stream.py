@@ -83,11 +83,11 @@ def run(args: argparse.Namespace) -> int:
 
 async def _stream(args: argparse.Namespace) -> None:
     from deepmusic.transports.file.reader import read_audio
-    from deepmusic.transports.file.writer import AudioWriter, encoding_for, keep_inputs_safe
+    from deepmusic.transports.file.writer import AudioWriter, check_output, encoding_for
 
     cancel_on_sigterm()
     encoding = encoding_for(args.output, as_float=True)
-    keep_inputs_safe(args.output, args.input, args.style)
+    check_output(args.output, args.input, args.style)
     content, rate_hz = await asyncio.to_thread(read_audio, args.input)
     # Opened first: an hour in real time is not to end at a folder that is not there.
     with AudioWriter(

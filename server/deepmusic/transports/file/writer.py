@@ -66,16 +66,20 @@ def encoding_for(path: str | os.PathLike[str], *, as_float: bool = False) -> Enc
     return _ENCODING_BY_SUFFIX[suffix]
 
 
-def keep_inputs_safe(output: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:
-    """Refuses an output that is one of the inputs, be it by another name: what it was made of would be gone.
+def check_output(output: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:
+    """Refuses an output that is a folder, or one of the inputs, be it by another name: what it was made of would be gone.
 
     Args:
         output: where a file is to appear.
         inputs: what it is made of; those that are not there count for nothing.
 
     Raises:
-        RequestError: they are the same file.
+        RequestError: it is one of these.
     """
+    if Path(output).is_dir():
+        raise RequestError(
+            f"{output}: expected a file for the output, found a folder of that name; choose another name"
+        )
     for path in map(Path, inputs):
         if Path(output).exists() and path.exists() and path.samefile(output):
             raise RequestError(f"{output}: expected another file than the inputs for the output; choose another name")
