@@ -138,6 +138,12 @@ def test_a_request_comes_out_as_it_went_in(request_):
     assert read_request(transfer_service_pb2.StreamTransferRequest.FromString(data)) == request_
 
 
+@pytest.mark.parametrize("at_sample", [-1, -(2**70)])
+def test_a_moment_before_the_stream_travels_as_its_start(at_sample: int) -> None:
+    message = write_request(Control(name="mix", value=0.5, at_sample=at_sample, ramp_samples=-5))
+    assert read_request(message) == Control(name="mix", value=0.5, at_sample=0, ramp_samples=0)
+
+
 @hypothesis.given(responses)
 def test_a_response_comes_out_as_it_went_in(response):
     data = write_response(response).SerializeToString()

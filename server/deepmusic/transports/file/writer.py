@@ -67,7 +67,7 @@ def encoding_for(path: str | os.PathLike[str], *, as_float: bool = False) -> Enc
 
 
 def check_output(output: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:
-    """Refuses an output that is a folder, or one of the inputs, be it by another name: what it was made of would be gone.
+    """Refuses an output that is a folder, or one of the inputs by any name: what it was made of would be gone.
 
     Args:
         output: where a file is to appear.

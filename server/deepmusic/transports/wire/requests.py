@@ -231,4 +231,6 @@ def _write_mix(styles: tuple[StyleShare, ...]) -> style_pb2.StyleMix:
 def _change(
     value: parameters_pb2.ParameterValue, at_sample: int | None, ramp_samples: int | None
 ) -> parameters_pb2.ControlChange:
-    return parameters_pb2.ControlChange(parameter=value, at_sample=at_sample, ramp_samples=ramp_samples)
+    # The past is the next sample, however far back; the fields have no sign.
+    first, ramp = (None if count is None else max(0, count) for count in (at_sample, ramp_samples))
+    return parameters_pb2.ControlChange(parameter=value, at_sample=first, ramp_samples=ramp)
