@@ -152,20 +152,33 @@ class Corpus:
         Raises:
             ValueError: A clip is shorter.
         """
-        paths = list(self._groups)
-        rate = self._groups[self.draw(rng, paths)].sample_rate_hz
+        rate, examples = self._examples(rng, list(self._groups), n_samples, is_varied)
         rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         while len(rows) < size:
-            # Of all groups: a favoured folder that lacks this rate has its whole share in batches of the other.
-            group = self._groups[self.draw(rng, paths)]
-            if group.sample_rate_hz != rate:
-                continue
-            drawn = draw_example(rng, group.styles, group.audio.shape, n_samples, is_varied)
-            example = None if drawn is None else _played(drawn, group, n_samples)
+            path, drawn = next(examples)
+            example = _played(drawn, self._groups[path], n_samples)
             if example is not None:
                 rows.append(example)
         content, style, oracle = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
         return Batch(content, style, oracle, rate)
+
+    def _examples(
+        self, rng: np.random.Generator, paths: Sequence[Path], n_samples: int, is_varied: bool
+    ) -> tuple[int, Iterator[tuple[Path, Example]]]:
+        """A sample rate, and examples of it with their groups without end; quiet ones are among them."""
+        rate = self._groups[self.draw(rng, paths)].sample_rate_hz
+
+        def drawn() -> Iterator[tuple[Path, Example]]:
+            while True:
+                # Of all groups: a favoured folder that lacks this rate has its whole share in batches of the other.
+                path = self.draw(rng, paths)
+                group = self._groups[path]
+                if group.sample_rate_hz == rate:
+                    example = draw_example(rng, group.styles, group.audio.shape, n_samples, is_varied)
+                    if example is not None:
+                        yield path, example
+
+        return rate, drawn()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from deepmusic.dsp.windows import StftGeometry
-from deepmusic_export.data import QUIET_DBFS, Batch, Corpus, Example, draw_example
+from deepmusic_export.data import QUIET_DBFS, Batch, Corpus, Example
 from deepmusic_export.hybrids import EQ_POINTS, Hybrid, mixed, over_bins
 
 #: Examples that are drawn for each that is wanted: the quiet ones among them are left out.
@@ -46,17 +47,8 @@ class ResidentCorpus(Corpus):
 
     def batch(self, rng: np.random.Generator, size: int, n_samples: int, is_varied: bool = False) -> Batch:
         """As `Corpus.batch`, on the device. Where too few examples are audible, quiet ones are among them."""
-        paths = list(self._clips)
-        rate = self._groups[self.draw(rng, paths)].sample_rate_hz
-        examples: list[tuple[Example, Tensor]] = []
-        while len(examples) < round(size * SPARE):
-            path = self.draw(rng, paths)
-            group = self._groups[path]
-            if group.sample_rate_hz != rate:
-                continue
-            example = draw_example(rng, group.styles, group.audio.shape, n_samples, is_varied)
-            if example is not None:
-                examples.append((example, self._clips[path]))
+        rate, drawn = self._examples(rng, list(self._clips), n_samples, is_varied)
+        examples = [(example, self._clips[path]) for path, example in islice(drawn, round(size * SPARE))]
         audio = self._played(examples, n_samples, rate)
         power = audio.square().mean(-1) + 1e-12
         is_quiet = (power < 10 ** (QUIET_DBFS / 10)).any(1)
@@ -110,5 +102,4 @@ def corpus_for(device: str, *folders: Path, favoured: Path | None = None, share:
 @lru_cache
 def _curves(n_points: int, sample_rate_hz: int, device: torch.device) -> Tensor:
     """(points, bins): what each point of a curve adds to every bin."""
-    geometry = StftGeometry.for_rate(sample_rate_hz)
-    return torch.stack([over_bins(row, geometry) for row in np.eye(n_points)]).to(device)
+    return over_bins(np.eye(n_points), StftGeometry.for_rate(sample_rate_hz)).to(device)
