@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -58,7 +58,7 @@ def render(
         InferenceFailed: The model failed. A stream would go on with the delayed input; a file wants to know.
     """
     n_samples = audio.shape[1]
-    session = Session(replace(config, max_block_samples=BLOCK_SAMPLES, backlog_s=np.inf), model_facts(model), style)
+    session = _session(config, model, style)
     result = np.empty(audio.shape, np.float32)
     if not n_samples:
         return result
@@ -72,11 +72,10 @@ def render(
 
     for control in controls:
         keep(run_to_end(session, control))
-    for first in range(0, n_samples, BLOCK_SAMPLES):
-        block = audio[:, first : first + BLOCK_SAMPLES]
-        keep(run_to_end(session, AudioIn(block=block, first_sample=first)))
+    for part in _parts(audio):
+        keep(run_to_end(session, part))
         if on_progress is not None:
-            on_progress(first + block.shape[1])
+            on_progress(part.first_sample + part.block.shape[1])
     keep(run_to_end(session, Finish()))
     return result
 
@@ -102,13 +101,23 @@ def rehearsed(config: SessionConfig, model: TransferModel, style: StyleVector, a
     """
     if config.statistics is not None:
         return config
-    bounds = replace(config, max_block_samples=BLOCK_SAMPLES, backlog_s=np.inf)
-    session = Session(bounds, model_facts(model), style)
-    for first in range(0, audio.shape[1], BLOCK_SAMPLES):
-        run_to_end(session, AudioIn(block=audio[:, first : first + BLOCK_SAMPLES], first_sample=first))
+    session = _session(config, model, style)
+    for part in _parts(audio):
+        run_to_end(session, part)
     events = run_to_end(session, Control(name="freeze", value=1.0)) + run_to_end(session, Finish())
     held = [event.statistics for event in events if isinstance(event, Held)]
     return replace(config, statistics=held[0]) if held else config
+
+
+def _session(config: SessionConfig, model: TransferModel, style: StyleVector) -> Session:
+    """A session that takes a recording as fast as it comes."""
+    return Session(replace(config, max_block_samples=BLOCK_SAMPLES, backlog_s=np.inf), model_facts(model), style)
+
+
+def _parts(audio: Audio) -> Iterator[AudioIn]:
+    """A recording in blocks."""
+    for first in range(0, audio.shape[1], BLOCK_SAMPLES):
+        yield AudioIn(block=audio[:, first : first + BLOCK_SAMPLES], first_sample=first)
 
 
 def run_to_end(session: Session, event: InEvent) -> list[OutEvent]:
