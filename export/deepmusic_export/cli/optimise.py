@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import Generator
@@ -168,23 +169,23 @@ def _count(text: str) -> int:
 
 
 def _minutes(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not value > 0.0:
+    if not (value := _number(text)) > 0.0:
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
     return value
 
 
 def _weight(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value < float("inf"):
+    if not 0.0 <= (value := _number(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of 0 or more, got {text!r}")
     return value
+
+
+def _number(text: str) -> float:
+    """NaN, which no bound lets through, where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _say(line: str) -> None:
