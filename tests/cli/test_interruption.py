@@ -1,4 +1,4 @@
-"""A wish to stop ends work at once, or at the next question where Python had to forget it."""
+"""A wish to stop ends work at its next question, and a second one at once."""
 
 from __future__ import annotations
 
@@ -9,28 +9,21 @@ import pytest
 from deepmusic.cli.interruption import SIGNALS, Interruption
 
 
-class Forgetful:
-    """Python prints and forgets what its destructor raises."""
-
-    def __del__(self) -> None:
-        signal.raise_signal(signal.SIGTERM)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_the_work_at_its_next_question(number: signal.Signals) -> None:
+    with Interruption() as interruption:
+        interruption.check()
+        signal.raise_signal(number)
+        with pytest.raises(KeyboardInterrupt):
+            interruption.check()
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_interrupts_at_once(number: signal.Signals) -> None:
-    with Interruption() as interruption:
-        interruption.check()
+def test_a_second_signal_interrupts_at_once(number: signal.Signals) -> None:
+    with Interruption():
+        signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_signal_that_came_in_a_destructor_is_not_lost() -> None:
-    with Interruption() as interruption:
-        thing = Forgetful()
-        del thing
-        with pytest.raises(KeyboardInterrupt):
-            interruption.check()
 
 
 def test_the_signals_are_given_back() -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import struct
+import sys
+import threading
 import time
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,6 +180,49 @@ def test_leaving_early_ends_the_decoder(tmp_path: Path) -> None:
         next(reader.blocks())
         child = reader._child
     assert child.poll() is not None
+
+
+class InterruptedAt:
+    """Raises KeyboardInterrupt where the n-th Python function returns to, of those that the thread calls from now on.
+
+    A signal's handler can raise there too: a lock was taken, say, and the block that gives it back not yet entered.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n_returns = 0
+        self._n = n
+        self._before = sys.gettrace()
+
+    def __enter__(self) -> InterruptedAt:
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _trace(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "return":
+            self.n_returns += 1
+            if self.n_returns == self._n:
+                raise KeyboardInterrupt
+        return self._trace
+
+
+def test_an_interrupt_at_any_moment_leaves_a_reader_that_closes(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", melody(3.0))
+    for n in itertools.count(1):
+        reader = AudioReader(path)
+        interruption = InterruptedAt(n)
+        with contextlib.suppress(KeyboardInterrupt), interruption:
+            for _ in reader.blocks():
+                pass
+        closing = threading.Thread(target=reader.close, daemon=True)
+        closing.start()
+        closing.join(10.0)
+        assert not closing.is_alive(), f"interrupted at return {n}, it cannot be closed"
+        if interruption.n_returns < n:  # it was read to its end before that
+            assert n > 5
+            return
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "folder", "pipe", "no sound"])

@@ -12,8 +12,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interruption:
     """Ends long work at SIGINT or SIGTERM, as Ctrl-C does, while it is entered.
 
-    The handler raises KeyboardInterrupt at once. Python prints and forgets what is raised in a destructor or in a
-    callback of a library in C, and a signal can come just there; so the work asks with `check` from time to time too.
+    A handler that raises does so anywhere: between taking a lock and the block that would give it back, between making
+    a file and noting that it is to be removed, or in a destructor, where Python prints and forgets it. So the first
+    signal is only noted, and the work asks with `check` wherever it can end well. A second one raises at once.
     [main thread]
     """
 
@@ -41,5 +42,6 @@ class Interruption:
             raise KeyboardInterrupt
 
     def _ask(self, signal_number: int, frame: FrameType | None) -> None:
+        if self._is_asked:
+            raise KeyboardInterrupt
         self._is_asked = True
-        raise KeyboardInterrupt

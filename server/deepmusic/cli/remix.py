@@ -123,6 +123,7 @@ def _run(args: argparse.Namespace, check: Callable[[], None]) -> int:
             settings=(Setting(name="strength", value=args.strength),),
             rehearsal_s=REHEARSAL_S if is_finished else 0.0,
         )
+        check()
         counts, report = _remix(reader, plan, output, encoding, check, is_finished=is_finished)
     for remark in counts.remarks():
         _say(remark)
@@ -177,7 +178,9 @@ def _remix(
             heard = _heard(reader, counts, advance, content)
             for block in render_blocks(plan, heard, rate_hz, n_channels):
                 rendered.append(block)
-            return counts, finish(rendered.audio(), content.audio(), rate_hz, open_writer)
+            return counts, finish(
+                rendered.audio(), content.audio(), rate_hz, open_writer, on_progress=lambda n_samples: check()
+            )
 
 
 def _heard(

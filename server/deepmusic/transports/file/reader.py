@@ -30,6 +30,9 @@ READABLE = "WAV, AIFF, FLAC, OGG (Vorbis, Opus) and MP3"
 
 _HEADER = struct.Struct("<cI")
 _MAX_MESSAGE_BYTES = 1 << 20
+_MAX_WAITING = 8
+"""Messages of at most 512 KiB that were read ahead; when so many wait, the child waits too, so nothing is dropped."""
+
 _CHILD = Path(__file__).with_name("decoder_child.py")
 
 _Message = tuple[bytes, bytes]
@@ -109,9 +112,13 @@ class AudioReader:
             file.seek(0)
             self._child = _start_child(file, container, self._limits)
         assert self._child.stdout is not None
-        # Eight messages of at most 512 KiB; when it is full the child waits, so nothing is dropped.
-        self._messages: queue.Queue[_Message] = queue.Queue(maxsize=8)
-        self._stopping = threading.Event()
+        # Ctrl-C may raise anywhere in the thread that reads. SimpleQueue is written in C: it never stays locked behind
+        # that, and Queue does, which then held the pump and with it `close` for good.
+        self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(_MAX_WAITING):
+            self._room.put(None)
+        self._is_closed = False
         self._pump_thread = threading.Thread(target=self._pump, args=(self._child.stdout,), daemon=True)
         self._pump_thread.start()
         try:
@@ -130,9 +137,10 @@ class AudioReader:
 
     def close(self) -> None:
         """End the decoding process, wherever it stands. May be called twice."""
-        self._stopping.set()
+        self._is_closed = True
         self._child.kill()
         self._child.wait()
+        self._room.put(None)
         self._pump_thread.join()
         assert self._child.stdout is not None
         self._child.stdout.close()
@@ -185,26 +193,25 @@ class AudioReader:
 
     def _pump(self, stdout: IO[bytes]) -> None:
         """[own thread] Carry messages from the child's output into the queue until either side stops."""
-        while not self._stopping.is_set():
-            message = _read_message(stdout)
-            while not self._stopping.is_set():
-                try:
-                    self._messages.put(message, timeout=0.1)
-                    break
-                except queue.Full:
-                    continue
-            if message == _GONE:
+        message = None
+        while message != _GONE:
+            self._room.get()
+            if self._is_closed:
                 return
+            message = _read_message(stdout)
+            self._messages.put(message)
 
     def _next_message(self) -> _Message:
         try:
-            return self._messages.get(timeout=self._limits.stall_s)
+            message = self._messages.get(timeout=self._limits.stall_s)
         except queue.Empty:
             self._child.kill()
             raise DecodeFailed(
                 f"{self.path}: expected the next block within {self._limits.stall_s:g} s, got nothing; "
                 "the file may be made to stall decoders: convert it with a program you trust"
             ) from None
+        self._room.put(None)
+        return message
 
     def _failure(self, kind: bytes, payload: bytes) -> DeepmusicError:
         if kind != b"E":
