@@ -14,6 +14,7 @@ from deepmusic_export.band_corpus import BandBatch, BandCorpus
 from deepmusic_export.data import Corpus
 from deepmusic_export.losses import AUDIBLE_DB, teacher_distance
 from deepmusic_export.nets.transfer import TransferConfig
+from deepmusic_export.training.bundled import read_networks
 from deepmusic_export.training.system import TransferRecipe, TransferSystem, load_system, recipe_from_dict
 from deepmusic_export.training.transfer import TransferTrainer
 
@@ -88,7 +89,7 @@ def test_a_student_that_starts_from_another_run_keeps_the_style_encoder_of_its_t
     path = tmp_path / "start.pt"
     start = TransferTrainer(dataclasses.replace(STUDENT, seed=8), Corpus(folder), None)
     start.save(path)
-    student.start_from(path)
+    student.start_from(read_networks(path))
     for ours in (student.system, student.average):
         for name, value in ours.style.state_dict().items():
             assert torch.equal(value, teacher.style.state_dict()[name]), name

@@ -24,6 +24,7 @@ from deepmusic_export.graph import export_style, folded, halve, rounded
 from deepmusic_export.metrics import seam_ratio
 from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.transfer import TransferConfig
+from deepmusic_export.training.bundled import read_networks
 from deepmusic_export.training.system import TransferRecipe, load_system
 from deepmusic_export.training.transfer import TransferTrainer
 from deepmusic_export.verify import chords, verify
@@ -66,7 +67,7 @@ def checkpoint(stream_checkpoint: Path, soundfont_corpus: Path) -> Path:
     """The stream's network, trained on as a segment's for a step, with weights for what follows."""
     path = stream_checkpoint.parent / "studio.pt"
     trainer = TransferTrainer(SEGMENT, Corpus(soundfont_corpus), None)
-    trainer.start_from(stream_checkpoint)
+    trainer.start_from(read_networks(stream_checkpoint))
     trainer.run(path)
     with torch.no_grad():
         for conv in trainer.average.transfer.convolutions:

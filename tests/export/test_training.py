@@ -15,6 +15,7 @@ from deepmusic_export.band_corpus import BandCorpus
 from deepmusic_export.data import Corpus
 from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.transfer import TransferConfig
+from deepmusic_export.training.bundled import read_networks
 from deepmusic_export.training.schedule import set_learning_rate
 from deepmusic_export.training.system import TransferRecipe, load_system, recipe_from_dict
 from deepmusic_export.training.transfer import WARM_UP_STEPS, TransferTrainer
@@ -103,7 +104,7 @@ def test_a_run_may_start_from_the_averaged_networks_of_another(
 ) -> None:
     theirs = torch.load(trained[1], weights_only=True)["average"]
     trainer = TransferTrainer(dataclasses.replace(RECIPE, seed=4, batch_size=1), Corpus(synth_corpus), None)
-    trainer.start_from(trained[1])
+    trainer.start_from(read_networks(trained[1]))
     assert trainer.step == 0
     for state in (trainer.system.state_dict(), trainer.average.state_dict()):
         assert all(torch.equal(value, theirs[name]) for name, value in state.items())
@@ -114,7 +115,7 @@ def test_a_start_of_another_size_is_refused_with_the_width_to_give(
 ) -> None:
     wider = dataclasses.replace(RECIPE, network=dataclasses.replace(RECIPE.network, width=8), style_width=8)
     with pytest.raises(ValueError, match="--width 4"):
-        TransferTrainer(wider, Corpus(synth_corpus), None).start_from(trained[1])
+        TransferTrainer(wider, Corpus(synth_corpus), None).start_from(read_networks(trained[1]))
 
 
 def test_a_checkpoint_of_another_version_is_refused_by_what_it_has_too_much() -> None:
@@ -218,7 +219,7 @@ def test_a_segment_network_starts_from_a_stream_and_keeps_its_style_encoder(
     network = dataclasses.replace(RECIPE.network, segment=SegmentPlan())
     recipe = dataclasses.replace(RECIPE, network=network, is_style_held=True, crop_samples=49152)
     trainer = TransferTrainer(recipe, Corpus(folder), Corpus(folder))
-    trainer.start_from(trained[1])
+    trainer.start_from(read_networks(trained[1]))
     batch = BandCorpus(Corpus(folder), trainer.layout).batch(np.random.default_rng(0), 2, recipe.crop_frames)
     totals = [trainer.train_on_bands(batch).total().item() for _ in range(8)]
     audio = trainer.train_on_audio(trainer.corpus.batch(np.random.default_rng(0), 2, recipe.crop_samples))
@@ -239,7 +240,7 @@ def test_a_stream_does_not_start_from_a_segment_network(
     network = dataclasses.replace(RECIPE.network, segment=SegmentPlan())
     TransferTrainer(dataclasses.replace(RECIPE, network=network), Corpus(synth_corpus), None).save(tmp_path / "s.pt")
     with pytest.raises(ValueError, match="the same kind"):
-        TransferTrainer(RECIPE, Corpus(synth_corpus), None).start_from(tmp_path / "s.pt")
+        TransferTrainer(RECIPE, Corpus(synth_corpus), None).start_from(read_networks(tmp_path / "s.pt"))
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_fiftieth(synth_corpus: Path) -> None:

@@ -14,6 +14,7 @@ from deepmusic_export.data import Corpus
 from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.transfer import TransferConfig, TransferNet
 from deepmusic_export.nets.widen import widened
+from deepmusic_export.training.bundled import read_networks
 from deepmusic_export.training.system import TransferRecipe
 from deepmusic_export.training.transfer import TransferTrainer
 from tests.export.worn import worn
@@ -68,7 +69,7 @@ def test_a_wide_run_starts_from_a_narrow_one_and_its_copies_learn_apart(synth_co
     TransferTrainer(RECIPE, corpus, None).save(tmp_path / "narrow.pt")
     wider = dataclasses.replace(RECIPE, network=dataclasses.replace(RECIPE.network, width=6))
     trainer = TransferTrainer(wider, corpus, None)
-    trainer.start_from(tmp_path / "narrow.pt")
+    trainer.start_from(read_networks(tmp_path / "narrow.pt"))
 
     def apart() -> float:
         one, other = trainer.system.transfer.encoder[0].conv.conv.weight.unflatten(0, (3, 2)).unbind(1)

@@ -28,3 +28,17 @@ def existing_file(text: str) -> Path:
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"expected a file, got {text!r}")
     return path
+
+
+def networks_path(text: str) -> Path:
+    """A checkpoint, a bundle, or the name of a bundle that `deepmusic models list` shows, for argparse."""
+    from deepmusic.errors import ModelNotFound
+    from deepmusic.model.catalog import BundleCatalog, user_bundle_folder
+
+    path = Path(text)
+    if path.exists():
+        return path
+    try:
+        return BundleCatalog(user_bundle_folder()).entry(text).path
+    except ModelNotFound as error:
+        raise argparse.ArgumentTypeError(f"expected a file, a bundle or a bundle's name, got {text!r}") from error

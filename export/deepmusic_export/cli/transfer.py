@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepmusic_export.cli.arguments import add_device, existing_file, existing_folder
+from deepmusic_export.cli.arguments import add_device, existing_folder, networks_path
 from deepmusic_export.cli.own_recordings import DEFAULT_HOURS, make_pairs
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="stream",
         help="segment: hears what follows, and is a second late (default stream)",
     )
-    parser.add_argument("--width", type=int, default=16, help="channels of conv1; VGG19 has 64 (default 16)")
+    parser.add_argument("--width", type=int, help="channels of conv1; VGG19 has 64 (default that of --from, else 16)")
     parser.add_argument("--batch", type=int, default=8, help="examples a step (default 8)")
     parser.add_argument(
         "--band-share",
@@ -52,19 +52,19 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--from",
         dest="start",
-        type=existing_file,
-        metavar="CHECKPOINT",
-        help="start from the networks of another run, of the same width or a part of it; a segment's may start from a "
-        "stream's",
+        type=networks_path,
+        metavar="NETWORKS",
+        help="start from the networks of another run's checkpoint or of a bundle (live is the one that ships), of the "
+        "same width or a part of it; a segment's may start from a stream's",
     )
     parser.add_argument(
         "--hold-style", action="store_true", help="keep the style encoder of --from, so that bundles share its file"
     )
     parser.add_argument(
         "--teacher",
-        type=existing_file,
-        metavar="CHECKPOINT",
-        help="train a narrow student of this wider network; it shares the teacher's style encoder",
+        type=networks_path,
+        metavar="NETWORKS",
+        help="train a narrow student of this checkpoint's or bundle's wider network, with its style encoder",
     )
     parser.add_argument(
         "--learning-rate", type=float, default=1.5e-3, help="at its height (default 0.0015); less suits --from"
@@ -86,20 +86,18 @@ def run(args: argparse.Namespace) -> int:
     from deepmusic_export.data import Corpus
     from deepmusic_export.nets.segment_plan import SegmentPlan
     from deepmusic_export.nets.transfer import TransferConfig
-    from deepmusic_export.training.system import TransferRecipe, load_system, recipe_from_dict
+    from deepmusic_export.training.bundled import read_networks
+    from deepmusic_export.training.system import TransferRecipe
     from deepmusic_export.training.transfer import TransferTrainer
 
-    teacher, network, style_width = None, TransferConfig(), args.width
-    if args.teacher is not None:
-        teacher, data = load_system(args.teacher)
-        taught_with = recipe_from_dict(data["recipe"])
-        network, style_width = taught_with.network, taught_with.style_width
-    elif args.start is not None:
-        _, data = load_system(args.start)
-        style_width = recipe_from_dict(data["recipe"]).style_width
+    teacher = None if args.teacher is None else read_networks(args.teacher)
+    start = None if args.start is None else read_networks(args.start)
+    known = teacher or start  # whose sizes the style encoder has
+    network = TransferConfig() if known is None else known.recipe.network
+    width = args.width or (TransferConfig().width if start is None else start.recipe.network.width)
     recipe = TransferRecipe(
-        network=replace(network, width=args.width, segment=SegmentPlan() if args.kind == "segment" else None),
-        style_width=style_width,
+        network=replace(network, width=width, segment=SegmentPlan() if args.kind == "segment" else None),
+        style_width=width if known is None else known.recipe.style_width,
         minutes=args.minutes,
         band_share=args.band_share,
         batch_size=args.batch,
@@ -109,12 +107,14 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     validation = None if args.validation is None else Corpus(args.validation)
-    trainer = TransferTrainer(recipe, _corpus(args), validation, args.device, teacher)
+    trainer = TransferTrainer(
+        recipe, _corpus(args), validation, args.device, None if teacher is None else teacher.system
+    )
     if args.output.exists():
         trainer.load(args.output)
         print(f"going on at step {trainer.step}", file=sys.stderr)
-    elif args.start is not None:
-        trainer.start_from(args.start)
+    elif start is not None:
+        trainer.start_from(start)
     trainer.run(args.output)
     print(f"{trainer.step} steps in {args.output}", file=sys.stderr)
     return 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,11 @@ from deepmusic_export.losses import (
 )
 from deepmusic_export.nets.transfer import STEP_FRAMES
 from deepmusic_export.nets.widen import widened
+from deepmusic_export.training.bundled import Networks, renormalise
 from deepmusic_export.training.schedule import set_learning_rate
 from deepmusic_export.training.system import (
     TransferRecipe,
     TransferSystem,
-    load_system,
     read_checkpoint,
     recipe_from_dict,
 )
@@ -61,6 +62,8 @@ WIDE_SCALE = 0.3
 WARM_UP_STEPS = 60
 #: Steps from one line of the log to the next, and from one validation to the next.
 LOG_STEPS, VALIDATION_STEPS = 50, 400
+#: Batches from which the normalisations of a bundle's networks get their moments.
+N_HEARD_BATCHES = 8
 #: A unit is live that deviates by more than this between styles.
 LIVE_DEVIATION = 1e-3
 #: The style is heard for this many samples at most.
@@ -248,31 +251,41 @@ class TransferTrainer:
         self.optimiser.load_state_dict(data["optimiser"])
         self.step, self.spent_s, self.history = data["step"], data["spent_s"], data["history"]
 
-    def start_from(self, path: Path) -> None:
-        """Takes the averaged networks of another run's checkpoint as the start of this one.
+    def start_from(self, networks: Networks) -> None:
+        """Takes the averaged networks of another run, or those of a bundle, as the start of this one.
 
         A segment network may start from a stream's: it is that stream until it has learnt to look ahead. A wide one may
         start from a narrow one, and is that one until its copied channels have learnt apart. A student keeps the style
         encoder of its teacher.
 
         Raises:
-            ValueError: Its networks have another size.
+            ValueError: They have another size.
         """
-        start, data = load_system(path)
-        theirs, ours = recipe_from_dict(data["recipe"]), self.recipe
+        start, theirs, ours = networks.system, networks.recipe, self.recipe
         of_their_width = replace(ours.network, width=theirs.network.width)
         is_fitting = theirs.network in (of_their_width, replace(of_their_width, segment=None))
         if not is_fitting or theirs.style_width != ours.style_width or ours.network.width % theirs.network.width:
             raise ValueError(
-                f"expected a checkpoint of the same size as this run or a part of its width, got {theirs.network} with "
-                f"a style encoder of width {theirs.style_width} in {path}; give this run --width "
+                f"expected networks of the same size as this run or a part of its width, got {theirs.network} with "
+                f"a style encoder of width {theirs.style_width}; give this run --width "
                 f"{theirs.network.width} or a multiple, and the same kind"
             )
+        if networks.is_folded:
+            renormalise(start, self._heard(), is_style_held=ours.is_style_held)
         start.transfer = widened(start.transfer, ours.network.width, ours.seed)
         if self.teacher is not None:
             start.style = self.teacher.style
         self.system.load_state_dict(start.state_dict())
         self.average.load_state_dict(start.state_dict())
+
+    def _heard(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """What a few steps would train on: bands of content and of style."""
+        for step in range(N_HEARD_BATCHES):
+            rng = np.random.default_rng((self.recipe.seed, step))
+            batch = self.corpus.batch(rng, self.recipe.batch_size, self.recipe.crop_samples, is_varied=True)
+            path, _ = self._path(batch.sample_rate_hz)
+            noise = torch.Generator(self.device).manual_seed(step)
+            yield path.excite(batch.content.to(self.device), noise).bands.cpu(), self._style_bands(batch).cpu()
 
     def _distance(self, system: TransferSystem, batch: Batch, noise: torch.Generator) -> tuple[OracleDistance, Tensor]:
         """Distance to the oracle, and the weighted sum of what else training asks for."""
