@@ -7,6 +7,7 @@ import sys
 
 from deepmusic.errors import DeepmusicError
 from deepmusic_export.cli import encoder, evaluate, onnx, optimise, picture, render, timbre, transfer, verify
+from deepmusic_export.memory import keep_freed_memory
 
 VERBS = (render, encoder, transfer, onnx, verify, timbre, evaluate, optimise, picture)
 
@@ -20,6 +21,7 @@ def run(argv: list[str] | None = None) -> int:
     for verb in VERBS:
         verb.register(subparsers)
     args = parser.parse_args(argv)
+    keep_freed_memory()
     try:
         return args.run(args)
     except KeyboardInterrupt:
