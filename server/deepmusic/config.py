@@ -27,6 +27,10 @@ MAX_CONFIG_BYTES: Final = 64 * 1024
 HIGHEST_PORT: Final = 65535
 
 
+EXAMPLE_PORTS = {"grpc": 50051, "http": 8080, "osc": 9000}
+"""Where each service listens by default, for messages."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     """Where to listen."""
@@ -47,9 +51,8 @@ class Address:
         is_number = port.isascii() and port.isdecimal() and len(port) <= len(str(HIGHEST_PORT))
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         if not bare or not is_number or int(port) > HIGHEST_PORT or (":" in bare and bare == host):
-            raise BadConfig(
-                f"expected HOST:PORT for {field}, got {text[:80]!r}; for example 127.0.0.1:50051", field=field
-            )
+            example = f"127.0.0.1:{EXAMPLE_PORTS.get(field, EXAMPLE_PORTS['grpc'])}"
+            raise BadConfig(f"expected HOST:PORT for {field}, got {text[:80]!r}; for example {example}", field=field)
         return cls(host=bare, port=int(port))
 
     @property

@@ -105,3 +105,10 @@ def test_an_address_knows_who_can_reach_it_and_reads_back(text: str, is_loopback
     address = Address.parse(text, field="grpc")
     assert address.is_loopback is is_loopback
     assert str(address) == text
+
+
+@pytest.mark.parametrize(("field", "port"), [("grpc", 50051), ("osc", 9000), ("http", 8080)])
+def test_an_address_that_is_none_is_answered_with_one_of_its_service(field: str, port: int):
+    with pytest.raises(BadConfig, match=f"for example 127.0.0.1:{port}$"):
+        Address.parse("nowhere", field=field)
+    assert getattr(ServerConfig(), field) == f"127.0.0.1:{port}"
