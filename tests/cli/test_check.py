@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from deepmusic.app.live import DEFAULT_CUSHION_S
 from deepmusic.app.rig_profile import RigProfile
 from deepmusic.cli.check import most_that_fit
 from deepmusic.cli.dropouts import SURE_OF_NONE, WINDOW_S, Answers, choose, judge
@@ -69,8 +70,8 @@ def test_the_most_streams_that_fit_are_found_with_few_tries(limit: int):
     assert max(tried) <= 64
 
 
-@pytest.mark.timeout(180)
-def test_a_check_plays_chooses_a_buffer_and_live_takes_it(tmp_path: Path):
+@pytest.mark.timeout(240)
+def test_a_check_plays_chooses_a_buffer_and_live_takes_it_unless_it_is_damaged(tmp_path: Path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "XDG_CONFIG_HOME": str(tmp_path)}
     run = subprocess.run(
         [*PROGRAM, "check", "0.1", "--json"], env=environment, capture_output=True, text=True, check=True, timeout=120
@@ -100,6 +101,12 @@ def test_a_check_plays_chooses_a_buffer_and_live_takes_it(tmp_path: Path):
         [*live, "--style", str(style)], env=environment, capture_output=True, text=True, check=True, timeout=60
     )
     assert "this rig was checked with another bundle" in played.stderr
+    path.write_text("{}")
+    played = subprocess.run(
+        [*live, "--style", str(style)], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert json.loads(played.stdout.splitlines()[0])["latency_samples"]["cushion"] == round(48000 * DEFAULT_CUSHION_S)
+    assert f"note: expected a rig's profile of this version at {path}" in played.stderr
 
 
 def test_a_check_that_is_not_to_be_kept_keeps_nothing_and_a_wrong_time_is_a_usage_error(tmp_path: Path):

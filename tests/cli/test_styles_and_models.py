@@ -35,6 +35,19 @@ def test_a_style_lives_from_add_to_remove(deepmusic: Deepmusic, tmp_path: Path) 
     assert "bright brass" not in deepmusic("styles", "list", "--json").out
 
 
+def test_styles_may_lie_in_another_folder(deepmusic: Deepmusic, tmp_path: Path) -> None:
+    recording, folder = write(tmp_path / "brass.wav", melody(1.0)), tmp_path / "shared"
+    elsewhere = ("--styles", folder)
+    assert deepmusic("styles", "add", "horn", recording, "--bundle", "style-gain", *elsewhere).code == 0
+    assert (folder / "horn" / "meta.json").is_file()
+    assert "horn" in deepmusic("styles", "list", *elsewhere).out
+    assert "horn" not in deepmusic("styles", "list").out
+    mixed = ("remix", recording, "horn", "-o", tmp_path / "out.wav", "--bundle", "style-gain")
+    assert deepmusic(*mixed).code == 1
+    assert deepmusic(*mixed, *elsewhere).code == 0
+    assert deepmusic("styles", "remove", "horn", *elsewhere).code == 0
+
+
 @pytest.mark.parametrize("action", ["show", "remove"])
 def test_a_style_that_is_not_there_is_named(action: str, deepmusic: Deepmusic) -> None:
     ran = deepmusic("styles", action, "nothing")

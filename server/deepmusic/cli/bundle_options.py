@@ -1,8 +1,9 @@
-"""The options with which a command is told which bundle to use, and how."""
+"""The options with which a command is told which bundle to use, and how, and where the styles are."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from deepmusic.model.catalog import DEFAULT_BUNDLE
 from deepmusic.model.providers import DEVICES
@@ -22,3 +23,8 @@ def add_bundle_options(parser: argparse.ArgumentParser, *, with_device: bool = T
         parser.add_argument(
             "--precision", choices=PRECISIONS, default="auto", help="which of the bundle's files runs (%(default)s)"
         )
+
+
+def add_style_folder(parser: argparse.ArgumentParser, *, what_for: str = "") -> None:
+    """Add `--styles`, as a path or None."""
+    parser.add_argument("--styles", metavar="FOLDER", type=Path, help=f"folder of the styles{what_for} (the user's)")

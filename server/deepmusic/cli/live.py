@@ -10,21 +10,21 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepmusic.cli.bundle_options import add_bundle_options
+from deepmusic.cli.bundle_options import add_bundle_options, add_style_folder
 from deepmusic.cli.realtime import go_first
 from deepmusic.cli.root_certificates import add_root_certificates, root_certificates
 from deepmusic.cli.stopping import stop_on_signals
-from deepmusic.errors import RequestError
+from deepmusic.errors import BadConfig, RequestError
 
 if TYPE_CHECKING:
     from deepmusic.app.controls import ControlAddresses
     from deepmusic.app.live import LiveRig, LiveStatus
     from deepmusic.app.live_stream import LiveStream, OnAudio
+    from deepmusic.app.rig_profile import RigProfile
     from deepmusic.cli.live_view import Show
 
 Subparsers = argparse._SubParsersAction  # pyright: ignore[reportPrivateUsage]  # argparse has no public name for it
@@ -77,7 +77,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--set", metavar="FILE", help="TOML file with the cues of an evening")
     parser.add_argument("--midi", metavar="NAME", help="MIDI port (a part of its name) with a clock or a foot switch")
-    parser.add_argument("--styles", metavar="FOLDER", type=Path, help="folder of the styles")
+    add_style_folder(parser)
     parser.add_argument("--seconds", metavar="S", type=_seconds, help="end after so long")
     parser.add_argument("--json", action="store_true", help="print one JSON line when it runs and one when it ends")
     add_bundle_options(parser)
@@ -128,10 +128,9 @@ def _list(*, as_json: bool) -> int:
 
 async def _play(args: argparse.Namespace) -> None:
     from deepmusic.app.controls import Controls
-    from deepmusic.app.live import DEFAULT_CUSHION_S, LiveRig
+    from deepmusic.app.live import LiveRig
     from deepmusic.app.live_stream import LocalStream, StreamWish
     from deepmusic.app.remote_stream import RemoteStream
-    from deepmusic.app.rig_profile import RigProfile
     from deepmusic.app.set_file import read_set
     from deepmusic.cli.live_view import live_view
     from deepmusic.config import ServerConfig
@@ -167,12 +166,8 @@ async def _play(args: argparse.Namespace) -> None:
     else:
         certificates = root_certificates(args)
         make_stream = partial(RemoteStream, stream_wish, server=args.server, root_certificates=certificates)
-    cushion_s, profile = DEFAULT_CUSHION_S, None
-    if args.cushion is not None:
-        cushion_s = args.cushion / 1000.0
-    elif args.server is None and (profile := RigProfile.load()) is not None:
-        cushion_s = profile.cushion_s
-    rig = await asyncio.to_thread(LiveRig, wish, make_stream, cushion_s=cushion_s)
+    cushion = _cushion(args)
+    rig = await asyncio.to_thread(LiveRig, wish, make_stream, cushion_s=cushion.seconds)
     go_first()
     controls = Controls(rig.stream, rig.stream.styles, cues, config)
     stopping = asyncio.Event()
@@ -180,8 +175,7 @@ async def _play(args: argparse.Namespace) -> None:
     try:
         await rig.start()
         notes = list(rig.stream.notes)
-        if profile is not None and (doubt := profile.doubt(rig.stream.facts.bundle_digest)):
-            notes.append(doubt)
+        notes += cushion.notes(rig.stream.facts.bundle_digest)
         served = await controls.start(notes)
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
@@ -192,6 +186,42 @@ async def _play(args: argparse.Namespace) -> None:
         await controls.stop()
         await rig.stop()
     _sum_up(rig.status(), as_json=args.json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cushion:
+    """What is waited for an answer, and why."""
+
+    seconds: float
+    profile: RigProfile | None = None
+    """Where it comes from, if it was measured."""
+    problem: str = ""
+    """Why the measured one is not used."""
+
+    def notes(self, bundle_digest: str) -> list[str]:
+        """What a person should know of it when this bundle plays."""
+        doubt = "" if self.profile is None else self.profile.doubt(bundle_digest)
+        return [note for note in (self.problem, doubt) if note]
+
+
+def _cushion(args: argparse.Namespace) -> _Cushion:
+    """That of the command line, or the one measured for this rig; for a damaged file nobody goes without a set."""
+    from deepmusic.app.live import DEFAULT_CUSHION_S
+    from deepmusic.app.rig_profile import RigProfile
+
+    if args.cushion is not None:
+        return _Cushion(seconds=args.cushion / 1000.0)
+    if args.server is not None:
+        return _Cushion(seconds=DEFAULT_CUSHION_S)
+    try:
+        profile = RigProfile.load()
+    except BadConfig as error:
+        return _Cushion(
+            seconds=DEFAULT_CUSHION_S, problem=f"{error.message}; until then the cushion is the default one"
+        )
+    if profile is None:
+        return _Cushion(seconds=DEFAULT_CUSHION_S)
+    return _Cushion(seconds=profile.cushion_s, profile=profile)
 
 
 async def _watch(rig: LiveRig, show: Show, stopping: asyncio.Event, seconds: float | None) -> None:

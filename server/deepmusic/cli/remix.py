@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from deepmusic.audio import Audio
-from deepmusic.cli.bundle_options import add_bundle_options
+from deepmusic.cli.bundle_options import add_bundle_options, add_style_folder
 from deepmusic.cli.interruption import Interruption
 from deepmusic.cli.main import Subparsers
 from deepmusic.cli.progress import progress_bar
@@ -96,6 +96,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "--raw", action="store_true", help="the session's own samples in a float32 .wav, without the finishing pass"
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON about the result")
+    add_style_folder(parser)
     add_bundle_options(parser)
 
 
@@ -114,7 +115,7 @@ def _run(args: argparse.Namespace, check: Callable[[], None]) -> int:
     for note in filter(None, (bundle.transfer.device_note, bundle.transfer.precision_note)):
         _say(note)
     with AudioReader(args.content) as reader:
-        style = _style(args.style, bundle)
+        style = _style(args.style, StyleLibrary(args.styles), bundle)
         # Strength 0 is the content itself, bit for bit, so there is nothing to match and nothing to hold down.
         is_finished = not args.raw and args.strength > 0.0
         plan = RenderPlan(
@@ -196,10 +197,9 @@ def _heard(
     counts.n_non_finite = reader.n_non_finite
 
 
-def _style(chosen: str, bundle: LoadedBundle) -> StyleVector:
+def _style(chosen: str, library: StyleLibrary, bundle: LoadedBundle) -> StyleVector:
     """Learn from a file; where there is none of that name, a style of the library."""
     path = Path(chosen)
-    library = StyleLibrary()
     if not path.is_file() and chosen in {entry.name for entry in library.entries()}:
         return library.vector(chosen, bundle.encoder)
     return learn_source(read_style_source(path), bundle.encoder, name=path.stem)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepmusic.app.recorder import circumstances
+from deepmusic.cli.bundle_options import add_style_folder
 from deepmusic.cli.interruption import Interruption
 from deepmusic.cli.main import Subparsers
 from deepmusic.cli.progress import progress_bar
@@ -47,7 +48,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "the styles come from the library, and nothing is missed",
     )
     parser.add_argument("--without-misses", action="store_true", help="as if every model step had been in time")
-    parser.add_argument("--styles", metavar="FOLDER", type=Path, help="folder of the styles, for another bundle")
+    add_style_folder(parser, what_for=", for another bundle")
     parser.add_argument("--device", choices=DEVICES, help="where the model runs (where it ran)")
     parser.add_argument("--precision", choices=PRECISIONS, help="which of the bundle's files runs (the one that ran)")
     parser.add_argument("--json", action="store_true", help="print one line of JSON about the result")

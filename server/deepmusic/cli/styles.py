@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from deepmusic.cli.bundle_options import add_bundle_options
+from deepmusic.cli.bundle_options import add_bundle_options, add_style_folder
 from deepmusic.cli.main import Subparsers
 from deepmusic.errors import StyleExists
 from deepmusic.model.chosen_bundle import load_bundle
@@ -33,12 +33,13 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     remove = actions.add_parser("remove", help="forget a style")
     remove.add_argument("name", metavar="NAME")
     for action in (add, listing, show, remove):
+        add_style_folder(action)
         action.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it."""
-    library = StyleLibrary()
+    library = StyleLibrary(args.styles)
     if args.action == "add":
         _add(library, args)
     elif args.action == "remove":
