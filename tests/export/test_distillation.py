@@ -13,6 +13,7 @@ import torch
 from deepmusic_export.band_corpus import BandBatch, BandCorpus
 from deepmusic_export.data import Corpus
 from deepmusic_export.losses import AUDIBLE_DB, teacher_distance
+from deepmusic_export.nets.segment_plan import SegmentPlan
 from deepmusic_export.nets.transfer import TransferConfig
 from deepmusic_export.training.bundled import read_networks
 from deepmusic_export.training.system import TransferRecipe, TransferSystem, load_system, recipe_from_dict
@@ -125,3 +126,9 @@ def test_a_checkpoint_of_a_teacher_is_read_with_its_size(student: TransferTraine
     assert recipe_from_dict(data["recipe"]) == dataclasses.replace(STUDENT, is_style_held=True, is_taught=True)
     for name, value in read.style.state_dict().items():
         assert torch.equal(value, student.average.style.state_dict()[name])
+
+
+def test_a_bundle_is_named_after_what_it_is_for(student: TransferTrainer) -> None:
+    segments = dataclasses.replace(RECIPE.network, segment=SegmentPlan())
+    assert (RECIPE.profile, student.recipe.profile) == ("live", "lite")
+    assert dataclasses.replace(RECIPE, network=segments).profile == "studio"

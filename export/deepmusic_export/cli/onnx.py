@@ -18,7 +18,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("checkpoint", type=existing_file, help="what transfer made")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder; an old bundle is replaced whole")
     parser.add_argument("--calibration", type=existing_folder, required=True, help="rendered corpus or pairs, for int8")
-    parser.add_argument("--name", help="name of the bundle (default live, or studio for segments)")
+    parser.add_argument(
+        "--name", help="name of the bundle (default live, lite for a student, studio for segments)"
+    )
     parser.add_argument("--version", default="1")
     parser.add_argument("--weights", choices=("float32", "float16"), default="float32", help="of the float files")
     parser.add_argument("--clip-samples", type=int, default=196608, help="length of a calibration clip")
@@ -36,11 +38,13 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("expected an int8 file for --full-range; leave --no-int8 or --full-range out")
     from deepmusic_export.data import Corpus
     from deepmusic_export.packing import PackingPlan, pack
-    from deepmusic_export.training.system import load_system
+    from deepmusic_export.training.system import load_system, recipe_from_dict
 
     system, checkpoint = load_system(args.checkpoint)
+    profile = recipe_from_dict(checkpoint["recipe"]).profile
     plan = PackingPlan(
-        name=args.name or ("live" if system.transfer.config.segment is None else "studio"),
+        name=args.name or profile,
+        profile=profile,
         version=args.version,
         half=args.weights == "float16",
         int8=not args.no_int8,

@@ -45,6 +45,13 @@ class TransferRecipe:
     """Decay of the averaged weights, per step."""
 
     @property
+    def profile(self) -> str:
+        """What a bundle of it is for: live, lite (a student) or studio (a segment network)."""
+        if self.network.segment is not None:
+            return "studio"
+        return "lite" if self.is_taught else "live"
+
+    @property
     def crop_frames(self) -> int:
         """Frames of a crop in the first stage; at 44.1 and 48 kHz they are as long as `crop_samples`."""
         return self.crop_samples // 256
