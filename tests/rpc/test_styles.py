@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from typing import Any
 
@@ -151,6 +152,20 @@ async def test_an_upload_whose_parts_are_out_of_order_is_refused(
 ):
     ended = await call_raw(server.address, *parts, method=CREATE)
     assert (ended.code, ended.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+    assert server.styles.created == []
+
+
+async def test_an_upload_that_trickles_in_gives_its_place_back(server: Serving, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(style_service, "MAX_UPLOAD_S", 0.5)
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        call = channel.stream_unary(CREATE)()
+        await call.write(header(SampleFormat.S16LE))
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            for _ in range(100):
+                await call.write(pcm(2))
+                await asyncio.sleep(0.05)
+        assert await call.code() == grpc.StatusCode.CANCELLED
+        assert "all of them within 0.5 s" in (await call.details() or "")
     assert server.styles.created == []
 
 

@@ -72,7 +72,8 @@ class StyleServiceServicer:
     """
 
     def CreateStyle(self, request_iterator, context):
-        """Learns a style from a recording: a header first, then its samples in order. Nothing is kept when the call fails.
+        """Learns a style from a recording: a header first, then its samples in order, each part within 30 s of the one before
+        and all of them within 5 minutes. Nothing is kept when the call fails.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

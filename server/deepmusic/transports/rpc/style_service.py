@@ -35,6 +35,9 @@ LARGEST_PART_SAMPLES = 1 << 20
 """Samples of a part, of all channels together one; a message has its own limit, ``options.MESSAGE_BYTES``."""
 
 _IDLE_S = 30.0
+MAX_UPLOAD_S = 300.0
+"""An upload in all, learning not counted; the longest takes so long at 2 Mbit/s. Parts that trickle in would hold a
+place for good."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,9 +153,10 @@ class StyleService(style_service_pb2_grpc.StyleServiceServicer):
 
 async def _receive(parts: AsyncIterator[style_service_pb2.CreateStyleRequest]) -> _Upload:
     upload: _Upload | None = None
+    ends_s = asyncio.get_running_loop().time() + MAX_UPLOAD_S
     try:
         while True:
-            async with asyncio.timeout(_IDLE_S):
+            async with asyncio.timeout_at(min(ends_s, asyncio.get_running_loop().time() + _IDLE_S)):
                 part = await anext(parts)
             match part.WhichOneof("part"), upload:
                 case "header", None:
@@ -166,7 +170,10 @@ async def _receive(parts: AsyncIterator[style_service_pb2.CreateStyleRequest]) -
     except StopAsyncIteration:
         pass
     except TimeoutError:
-        raise StreamCancelled(f"expected the next part within {_IDLE_S:g} s, got none; upload it again") from None
+        raise StreamCancelled(
+            f"expected the next part within {_IDLE_S:g} s and all of them within {MAX_UPLOAD_S:g} s, got too little; "
+            "upload it again, or an excerpt of it"
+        ) from None
     if upload is None:
         raise MalformedMessage("expected a header, got an empty upload", field="header")
     return upload
