@@ -61,6 +61,17 @@ def test_a_bad_name_is_refused_before_the_file_is_read(deepmusic: Deepmusic, tmp
     assert "expected a style name" in ran.err
 
 
+def test_the_list_tells_what_each_bundle_is_for_and_how_good_it_is(deepmusic: Deepmusic) -> None:
+    lines = {line.split()[0]: line for line in deepmusic("models", "list").out.splitlines()}
+    for entry in json.loads(deepmusic("models", "list", "--json").out):
+        line, metrics = lines[entry["name"]], entry["metrics"]
+        assert f"version {entry['version']}" in line
+        assert entry["profile"] in line
+        if entry["origin"] == "package":
+            assert f"LSD {metrics['lsd_db']:.2f} / {metrics['lsd50_db']:.2f} dB" in line
+            assert line.endswith("ready")
+
+
 def test_bundles_are_listed_shown_and_verified(deepmusic: Deepmusic) -> None:
     assert "style-gain" in deepmusic("models", "list").out
     listed = {entry["name"]: entry for entry in json.loads(deepmusic("models", "list", "--json").out)}

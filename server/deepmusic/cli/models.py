@@ -13,6 +13,7 @@ from deepmusic.model.bundle import Bundle
 from deepmusic.model.catalog import BundleCatalog, CatalogEntry, user_bundle_folder
 from deepmusic.model.chosen_bundle import is_path, open_bundle
 from deepmusic.model.golden import golden_snr_db
+from deepmusic.model.manifest import Manifest
 from deepmusic.model.probe import probe_bundle
 from deepmusic.model.runtime import MIN_INT8_SNR_DB, Precision, StyleEncoder, TransferModel
 
@@ -28,7 +29,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         description=f"Bundles of your own belong in {user_bundle_folder()}.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="list all bundles, also those that are refused")
+    listing = actions.add_parser("list", help="list all bundles with their figures, also those that are refused")
     show = actions.add_parser("show", help="show one bundle: training, licence, figures")
     verify = actions.add_parser("verify", help="check digests, run the golden steps, say what came out")
     for action in (show, verify):
@@ -61,11 +62,27 @@ def _list(entries: tuple[CatalogEntry, ...], *, as_json: bool) -> int:
     if not entries:
         print(f"deepmusic models: there are none; put one into {user_bundle_folder()}", file=sys.stderr)
         return 0
-    width = max(len(entry.name) for entry in entries)
-    for entry in entries:
-        state = f"refused: {entry.refusal}" if entry.refusal else entry.note or "ready"
-        print(f"{entry.name:<{width}}  {entry.origin.value:<7}  {state}")
+    rows = [_row(entry) for entry in entries]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0
+
+
+def _row(entry: CatalogEntry) -> tuple[str, ...]:
+    """Name, where from, version, profile, size, how near to the right answers, state."""
+    state = f"refused: {entry.refusal}" if entry.refusal else entry.note or "ready"
+    if entry.bundle is None:
+        return (entry.name, entry.origin.value, "", "", "", "", state)
+    manifest = entry.bundle.manifest
+    lsd_db, lsd50_db = (manifest.metrics.get(name) for name in ("lsd_db", "lsd50_db"))
+    figures = "" if lsd_db is None or lsd50_db is None else f"LSD {lsd_db:.2f} / {lsd50_db:.2f} dB"
+    size = f"{_megabytes(manifest):.1f} MB"
+    return (entry.name, entry.origin.value, f"version {manifest.version}", manifest.profile, size, figures, state)
+
+
+def _megabytes(manifest: Manifest) -> float:
+    return sum(file.n_bytes for file in manifest.files.values()) / 1e6
 
 
 def _entry_fields(entry: CatalogEntry) -> dict[str, object]:
@@ -74,6 +91,9 @@ def _entry_fields(entry: CatalogEntry) -> dict[str, object]:
         "path": str(entry.path),
         "origin": entry.origin.value,
         "digest": None if entry.bundle is None else entry.bundle.digest,
+        "version": None if entry.bundle is None else entry.bundle.manifest.version,
+        "profile": None if entry.bundle is None else entry.bundle.manifest.profile,
+        "metrics": None if entry.bundle is None else dict(entry.bundle.manifest.metrics),
         "refusal": entry.refusal or None,
         "note": entry.note or None,
     }
@@ -110,7 +130,7 @@ def _bundle_fields(bundle: Bundle) -> dict[str, object]:
         "has_int8": manifest.transfer_int8 is not None,
         "statistics_time_constant_s": manifest.statistics_time_constant_s,
         "licence": manifest.licence,
-        "megabytes": round(sum(entry.n_bytes for entry in manifest.files.values()) / 1e6, 1),
+        "megabytes": round(_megabytes(manifest), 1),
         "training": {
             "data": training.data,
             "steps": training.steps,
