@@ -18,9 +18,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("checkpoint", type=existing_file, help="what transfer made")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder; an old bundle is replaced whole")
     parser.add_argument("--calibration", type=existing_folder, required=True, help="rendered corpus or pairs, for int8")
-    parser.add_argument(
-        "--name", help="name of the bundle (default live, lite for a student, studio for segments)"
-    )
+    parser.add_argument("--name", help="name of the bundle (default live, lite for a student, studio for segments)")
     parser.add_argument("--version", default="1")
     parser.add_argument("--weights", choices=("float32", "float16"), default="float32", help="of the float files")
     parser.add_argument("--clip-samples", type=int, default=196608, help="length of a calibration clip")

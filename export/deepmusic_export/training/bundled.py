@@ -141,16 +141,13 @@ def renormalise(system: TransferSystem, heard: Iterable[tuple[Tensor, Tensor]], 
 
 
 def _weights(model: onnx.ModelProto) -> Weights:
-    """Every initialiser by the name of the parameter that it was, and what constant folding made of three others."""
+    """Every initialiser by the name of the parameter that it was, and what the export's constant folding hid."""
     weights: Weights = {}
     for initialiser in model.graph.initializer:
         name = initialiser.name.removesuffix(".half").removeprefix("net.")
         weights[name] = numpy_helper.to_array(initialiser)
     for node in model.graph.node:
-        if node.op_type in (
-            "Conv",
-            "Gemm",
-        ):  # biases of one value, as fresh ones are, share an initialiser or go
+        if node.op_type in ("Conv", "Gemm"):  # biases of one value, as fresh ones are, share an array or are dropped
             weight, *bias = (name.removeprefix("net.") for name in node.input[1:])
             zeros = np.zeros(len(weights[weight]), np.float32)
             weights[f"{weight.removesuffix('.weight')}.bias"] = weights[bias[0]] if bias else zeros
