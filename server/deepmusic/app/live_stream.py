@@ -136,13 +136,13 @@ class LocalStream:
         self._opened_for: tuple[AudioFormat, int] | None = None
         self._stats_before = SessionStats()
         self._asked = AskedValues(wish.settings, wish.style)
-        self._vector: StyleVector | None = None
         self._has_failed = False
         try:
             loaded = self._catalog.get(bundle)
             self._bundle = loaded.bundle.manifest.name
             self._style = self._style_name(wish.style)
-            self.styles.vector(self._style, loaded)  # a name that is wrong is said before a device is opened
+            # A name that is wrong is said before a device is opened, and one that is removed later plays on.
+            self._vector = self.styles.vector(self._style, loaded)
         except BaseException:
             self._scheduler.stop()
             raise
@@ -202,9 +202,7 @@ class LocalStream:
             deadline_samples=deadline_samples,
         )
         self._has_failed = False
-        session = self._sessions.open(config, max_block_samples=MAX_BLOCK_SAMPLES, emit=self._emit)
-        if self._vector is not None:
-            session.post(ChangeStyle(vector=self._vector))
+        session = self._sessions.open(config, max_block_samples=MAX_BLOCK_SAMPLES, emit=self._emit, style=self._vector)
         self._session, self._facts, self._opened_for = session, session.facts, wanted
         return session.facts.latency_samples
 

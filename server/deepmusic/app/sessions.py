@@ -78,12 +78,17 @@ class Sessions:
         with self._lock:
             return len(self._running) + self._n_opening
 
-    def open(self, config: StreamConfig, *, max_block_samples: int, emit: Emit) -> OpenSession:
-        """[any] Opens a session; see ``SessionOpener``."""
+    def open(
+        self, config: StreamConfig, *, max_block_samples: int, emit: Emit, style: StyleVector | None = None
+    ) -> OpenSession:
+        """[any] Opens a session; see ``SessionOpener``.
+
+        It begins with ``style``, a vector in the space of the config's bundle; ``None`` looks the config's styles up.
+        """
         self._take_slot()
         session: OpenSession | None = None
         try:
-            session = self._open(config, max_block_samples, emit)
+            session = self._open(config, max_block_samples, emit, style)
             return session
         finally:
             with self._lock:
@@ -117,7 +122,7 @@ class Sessions:
                 )
             self._n_opening += 1
 
-    def _open(self, config: StreamConfig, max_block_samples: int, emit: Emit) -> OpenSession:
+    def _open(self, config: StreamConfig, max_block_samples: int, emit: Emit, style: StyleVector | None) -> OpenSession:
         loaded = self._catalog.get(config.bundle or self._default_bundle, wait=False)
         name = loaded.bundle.manifest.name
         if config.bundle_digest and config.bundle_digest != loaded.bundle.digest:
@@ -126,7 +131,7 @@ class Sessions:
                 f"{loaded.bundle.digest}; leave the digest out, or install that version",
                 resource=name,
             )
-        vector = self._blend(config.styles, loaded)
+        vector = self._blend(config.styles, loaded) if style is None else style
         facts = model_facts(loaded.transfer)
         facts.held()  # asked here, on the first stream of a bundle, and not when one that plays is frozen
         session = Session(
