@@ -95,8 +95,9 @@ def test_the_manifest_says_what_it_is_for_and_how_good_it_is(name: str):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_bundle_has_the_style_encoder_of_the_default_one(name: str):
-    """So styles cost one encoder, and sound alike in all of them."""
-    np.testing.assert_allclose(style(name).values, style().values, rtol=0, atol=1e-3)
+    """So a style sounds alike in all of them; one that has it in float16 differs by the rounding of its weights."""
+    ours, theirs = style().values, style(name).values
+    assert np.linalg.norm(theirs - ours) < 0.01 * np.linalg.norm(ours)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
