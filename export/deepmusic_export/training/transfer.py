@@ -258,6 +258,9 @@ class TransferTrainer:
         start from a narrow one, and is that one until its copied channels have learnt apart. A student keeps the style
         encoder of its teacher.
 
+        Args:
+            networks: Used up: a bundle's are renormalised in place.
+
         Raises:
             ValueError: They have another size.
         """
