@@ -72,6 +72,7 @@ class Server {
   std::vector<std::string> imports() const;  // vectors
   std::vector<Learned> learned() const;
   int n_connections() const { return n_connections_.load(); }  // that ever came
+  int n_uploads() const { return n_uploads_.load(); }  // whose header came
   int n_keep_alives() const { return n_keep_alives_.load(); }
   int n_open_streams() const { return n_open_.load(); }
   std::uint64_t n_received_samples() const { return n_received_.load(); }
@@ -92,6 +93,7 @@ class Server {
   std::vector<Learned> learned_;
   std::atomic<int> n_open_{0};
   std::atomic<int> n_connections_{0};
+  std::atomic<int> n_uploads_{0};
   std::atomic<int> n_keep_alives_{0};
   std::atomic<std::uint64_t> n_received_{0};
   std::atomic<std::uint64_t> longest_gap_{0};
