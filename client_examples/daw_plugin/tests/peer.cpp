@@ -76,7 +76,7 @@ Pair::Pair() {
   const int on = 1;
   setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   say(frame(kSettings, 0, 0));
-  CHECK(client().state() == deepmusic::Connection::State::kOpen);
+  CHECK(check::within(2.0, [this] { return advance(), client().state() == deepmusic::Connection::State::kOpen; }));
 }
 
 Pair::~Pair() { hang_up(); }
