@@ -26,9 +26,8 @@ DEVICES: Final[tuple[Device, ...]] = ("auto", "cpu", "cuda")
 MAX_CONFIG_BYTES: Final = 64 * 1024
 HIGHEST_PORT: Final = 65535
 
-
-EXAMPLE_PORTS = {"grpc": 50051, "http": 8080, "osc": 9000}
-"""Where each service listens by default, for messages."""
+DEFAULT_ADDRESSES: Final = {"grpc": "127.0.0.1:50051", "http": "127.0.0.1:8080", "osc": "127.0.0.1:9000"}
+"""Where each service listens unless it is told otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,7 @@ class Address:
         is_number = port.isascii() and port.isdecimal() and len(port) <= len(str(HIGHEST_PORT))
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         if not bare or not is_number or int(port) > HIGHEST_PORT or (":" in bare and bare == host):
-            example = f"127.0.0.1:{EXAMPLE_PORTS.get(field, EXAMPLE_PORTS['grpc'])}"
+            example = DEFAULT_ADDRESSES.get(field, DEFAULT_ADDRESSES["grpc"])
             raise BadConfig(f"expected HOST:PORT for {field}, got {text[:80]!r}; for example {example}", field=field)
         return cls(host=bare, port=int(port))
 
@@ -75,11 +74,11 @@ class ServerConfig:
         BadConfig: A value is out of its range.
     """
 
-    grpc: str = "127.0.0.1:50051"
+    grpc: str = DEFAULT_ADDRESSES["grpc"]
     """Address of the gRPC services, HOST:PORT."""
-    http: str = "127.0.0.1:8080"
+    http: str = DEFAULT_ADDRESSES["http"]
     """Address of HTTP, which serves OSCQuery, HOST:PORT; empty serves none."""
-    osc: str = "127.0.0.1:9000"
+    osc: str = DEFAULT_ADDRESSES["osc"]
     """Address of OSC over UDP and TCP, HOST:PORT; empty serves none."""
     bundle: str = "live"
     """Bundle of streams that name none."""
