@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from deepmusic.cli.bundle_options import add_bundle_options, add_style_folder
+from deepmusic.cli.columns import in_columns
 from deepmusic.cli.realtime import go_first
 from deepmusic.cli.root_certificates import add_root_certificates, root_certificates
 from deepmusic.cli.stopping import stop_on_signals
@@ -120,9 +121,7 @@ def _list(*, as_json: bool) -> int:
         )
         for d in listing.devices
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\n".join(in_columns(rows)))
     return 0
 
 

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from deepmusic.cli.columns import in_columns
 from deepmusic.cli.main import Subparsers
 from deepmusic.errors import BundleInvalid
 from deepmusic.model.bundle import Bundle
@@ -62,10 +63,7 @@ def _list(entries: tuple[CatalogEntry, ...], *, as_json: bool) -> int:
     if not entries:
         print(f"deepmusic models: there are none; put one into {user_bundle_folder()}", file=sys.stderr)
         return 0
-    rows = [_row(entry) for entry in entries]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\n".join(in_columns([_row(entry) for entry in entries])))
     return 0
 
 
