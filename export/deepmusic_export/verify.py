@@ -21,7 +21,7 @@ from deepmusic.session.session import Session
 from deepmusic.styles.learn import learn
 from deepmusic_export.graph import folded, rounded
 from deepmusic_export.metrics import signal_to_noise_db
-from deepmusic_export.nets.segments import as_played
+from deepmusic_export.nets.step_model import TorchStepModel
 from deepmusic_export.nets.style_net import StyleNet
 from deepmusic_export.nets.transfer import TransferNet
 
@@ -49,26 +49,6 @@ class Finding:
     def passed(self) -> bool:
         """Whether the bundle may ship with this."""
         return self.value <= self.limit if self.unit == "max abs" else self.value >= self.limit
-
-
-class TorchStepModel:
-    """The torch network behind the interface of the runtime's model."""
-
-    def __init__(self, net: TransferNet, model: TransferModel) -> None:
-        self._net = as_played(net)
-        self.manifest, self.bundle_digest, self.device = model.manifest, model.bundle_digest, "cpu"
-
-    def initial_state(self) -> np.ndarray:
-        """The network's own initial state (n_state,)."""
-        return self._net.initial_state()[0].numpy().copy()
-
-    def step(
-        self, bands: np.ndarray, style: np.ndarray, freeze: np.ndarray, state: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """One step, as `TransferModel.step`."""
-        with torch.no_grad():
-            gain_db, after = self._net(*(torch.from_numpy(np.array(x)) for x in (bands, style, freeze, state)))
-        return gain_db.numpy(), after.numpy()
 
 
 def chords(seconds: float, sample_rate_hz: int, seed: int = 0) -> Audio:
@@ -119,7 +99,7 @@ def verify(
         transfer, style_net = (cast("Any", folded(net)) for net in networks)
         if float_model.precision == "float16":
             transfer, style_net = rounded(transfer), rounded(style_net)
-        torch_model = cast("TransferModel", TorchStepModel(transfer, float_model))
+        torch_model = cast("TransferModel", TorchStepModel(transfer, float_model.manifest, float_model.bundle_digest))
         equal("transfer.onnx against torch, audio", render(config, torch_model, style, audio), float_audio)
         bands = np.random.default_rng(3).random((1, 200, transfer.config.n_bands), dtype=np.float32) * 0.1
         with torch.no_grad():

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
@@ -24,8 +23,9 @@ from deepmusic.errors import BundleInvalid
 from deepmusic.model.bundle import Bundle
 from deepmusic.model.golden import golden_snr_db
 from deepmusic.model.manifest import MANIFEST_NAME, Manifest
+from deepmusic.model.runtime import StyleEncoder
 from deepmusic_export.nets.segment_plan import SegmentPlan
-from deepmusic_export.nets.segments import as_played
+from deepmusic_export.nets.step_model import TorchStepModel
 from deepmusic_export.nets.streaming import RunningNorm
 from deepmusic_export.nets.style_net import RunningStandard, StyleNet
 from deepmusic_export.nets.transfer import TransferConfig, TransferNet
@@ -214,29 +214,16 @@ def _fill_start(net: TransferNet, state: npt.NDArray[np.float32]) -> None:
         adain.norm.start.copy_(start)
 
 
-class _Played:
-    """The network as a model of steps."""
-
-    device = "cpu"
-
-    def __init__(self, net: TransferNet) -> None:
-        self._net = as_played(net)
-
-    def step(self, *inputs: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        with torch.no_grad():
-            gain_db, state = self._net(*(torch.from_numpy(np.ascontiguousarray(value)) for value in inputs))
-        return gain_db.numpy(), state.numpy()
-
-
 def _check(system: TransferSystem, bundle: Bundle) -> None:
     """Holds the networks against what the bundle's own files compute."""
     golden = bundle.golden()
-    snr_db = golden_snr_db(_Played(system.transfer), bundle.initial_state(), golden)
-    bands = golden.bands[:, 0, :, 0].reshape(1, -1, golden.bands.shape[-1])[:, :_N_FRAMES]
-    session = onnxruntime.InferenceSession(bundle.read(bundle.manifest.style.file), providers=["CPUExecutionProvider"])
-    expected = session.run(None, {"bands": bands})[0]
+    snr_db = golden_snr_db(
+        TorchStepModel(system.transfer, bundle.manifest, bundle.digest), bundle.initial_state(), golden
+    )
+    bands = golden.bands[:, 0, :, 0].reshape(-1, golden.bands.shape[-1])[:_N_FRAMES].copy()
+    expected = StyleEncoder.load(bundle).encode(bands).values
     with torch.no_grad():
-        error = float(np.abs(system.style(torch.from_numpy(bands.copy())).numpy() - expected).max())
+        error = float(np.abs(system.style(torch.from_numpy(bands)[None])[0].numpy() - expected).max())
     if snr_db < LEAST_SNR_DB or error > MOST_STYLE_ERROR * max(1.0, float(np.abs(expected).max())):
         raise BundleInvalid(
             f"{bundle.path}: expected networks that compute what the bundle does, got some that reach its golden steps "
