@@ -36,8 +36,8 @@ class PackingPlan:
 
     name: str
     version: str
-    profile: str = ""
-    """What it is for: live, lite or studio; by its kind, if it is left out."""
+    profile: str
+    """What it is for: live, lite or studio."""
     half: bool = False
     """Weights as float16 in the float files."""
     int8: bool = True
@@ -171,7 +171,7 @@ def _manifest_fields(transfer: TransferNet | SegmentNet, style: StyleNet, plan: 
         "name": plan.name,
         "version": plan.version,
         "kind": "stream" if segment is None else "segment",
-        "profile": plan.profile or ("live" if segment is None else "studio"),
+        "profile": plan.profile,
         "features": {
             "n_bands": layout.n_bands,
             "low_hz": layout.low_hz,

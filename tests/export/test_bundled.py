@@ -57,7 +57,9 @@ def system_of(recipe: TransferRecipe) -> TransferSystem:
 
 def packed(system: TransferSystem, corpus: Path, folder: Path, *, half: bool = False) -> Path:
     training = {"data": "tests", "steps": 0, "hours": 0.0, "seed": 5, "host": "tests", "note": "none"}
-    plan = PackingPlan(name="own", version="1", half=half, int8=False, clip_samples=32768, training=training)
+    plan = PackingPlan(
+        name="own", version="1", profile="live", half=half, int8=False, clip_samples=32768, training=training
+    )
     pack(system.transfer, system.style, Corpus(corpus), plan, folder)
     return folder
 

@@ -156,7 +156,7 @@ def test_pairs_without_recordings_are_usage(synth_corpus: Path, tmp_path: Path, 
 @pytest.mark.parametrize("clip_samples", [0, 50000])
 def test_a_calibration_clip_is_whole_steps(clip_samples: int):
     with pytest.raises(ValueError, match=f"a multiple of 1024, got {clip_samples}"):
-        PackingPlan(name="x", version="1", clip_samples=clip_samples)
+        PackingPlan(name="x", version="1", profile="live", clip_samples=clip_samples)
 
 
 def test_figures_that_evaluate_did_not_write_are_refused(
