@@ -1,4 +1,4 @@
-"""`deepmusic-export render`: paired training audio from a SoundFont and our own synthesis, or from own recordings."""
+"""`deepmusic-export render`: paired training audio: a SoundFont, our own synthesis, singers, or own recordings."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--drum-share", type=float, default=0.08, help="share of groups that are drum kits (%(default)s)"
     )
     parser.add_argument(
+        "--voice-share",
+        type=float,
+        default=0.0,
+        help="share of groups in which singers, spoken by espeak-ng, stand beside instruments (%(default)s)",
+    )
+    parser.add_argument(
         "--dry", action="store_true", help="no effects; with --own-bodies, what held-out corpora are made with"
     )
     parser.add_argument("--own-bodies", action="store_true", help="every instrument as large as its samples are")
@@ -57,10 +63,11 @@ def run(args: argparse.Namespace) -> int:
     """Renders what is missing."""
     if args.hours is not None and not args.hours > 0:
         raise ValueError(f"expected --hours above 0, got {args.hours:g}")
-    if min(args.synth_share, args.drum_share) < 0 or args.synth_share + args.drum_share > 1:
+    shares = (args.synth_share, args.drum_share, args.voice_share)
+    if min(shares) < 0 or sum(shares) > 1:
         raise ValueError(
-            f"expected --synth-share and --drum-share that make 1 at most, got {args.synth_share:g} and "
-            f"{args.drum_share:g}"
+            "expected --synth-share, --drum-share and --voice-share that make 1 at most, got "
+            + ", ".join(f"{share:g}" for share in shares)
         )
     if args.audio_folder is not None:
         from deepmusic_export.cli.own_recordings import DEFAULT_HOURS, make_pairs
@@ -78,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         programs=args.programs,
         synth_share=args.synth_share,
         drum_share=args.drum_share,
+        voice_share=args.voice_share,
         effects=not args.dry,
         bodies=not args.own_bodies,
         edit_share=args.edit_share,

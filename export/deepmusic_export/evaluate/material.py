@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from deepmusic.dsp.resample import resample
 from deepmusic_export.data import level_dbfs
 from deepmusic_export.render.patches import Patch
 from deepmusic_export.render.scores import random_drum_score, random_score
 from deepmusic_export.render.soundfont import render_clips
+from deepmusic_export.render.speech import speak
 from deepmusic_export.render.synthesis import play, voice_of
 
 #: Rate of all material.
@@ -25,8 +22,7 @@ RATE_HZ = 48000
 LEVEL_DBFS, HIGHEST = -20.0, 0.98
 #: A General MIDI bank whose drums training never plays: Debian's csound-soundfont.
 DRUM_SOUNDFONT = Path("/usr/share/sounds/sf2/sf_GMbank.sf2")
-#: The program that speaks, and what it says: the first of the Harvard sentences (IEEE 1969), phonetically balanced.
-SPEAKER = "espeak-ng"
+#: What is spoken: the first of the Harvard sentences (IEEE 1969), phonetically balanced.
 SENTENCES = (
     "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.",
     "It's easy to tell the depth of a well. These days a chicken leg is a rare dish.",
@@ -71,21 +67,12 @@ def unpaired_material(n_contents: int, clip_s: float, seed: int) -> tuple[list[M
 
 
 def _speech(rng: np.random.Generator, n_contents: int, clip_s: float) -> list[np.ndarray]:
-    if shutil.which(SPEAKER) is None:
-        raise FileNotFoundError(f"expected the program {SPEAKER}, found none")
     clips: list[np.ndarray] = []
     for number in range(n_contents):
         text, voice = SENTENCES[number % len(SENTENCES)], str(rng.choice(VOICES))
-        pitch, words_a_minute = (str(rng.integers(low, high)) for low, high in ((30, 70), (140, 190)))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "speech.wav"
-            command = [SPEAKER, "-v", voice, "-p", pitch, "-s", words_a_minute, "-w", str(path), text]
-            try:
-                subprocess.run(command, check=True, capture_output=True, timeout=60)
-            except subprocess.CalledProcessError as error:
-                raise RuntimeError(f"{SPEAKER} could not speak: {error.stderr[-300:]!r}") from error
-            audio, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-        clips.append(resample(audio.T, rate_hz, RATE_HZ).mean(axis=0)[: round(clip_s * RATE_HZ)])
+        pitch, words_a_minute = (int(rng.integers(low, high)) for low, high in ((30, 70), (140, 190)))
+        audio, rate_hz = speak(text, voice=voice, pitch=pitch, words_a_minute=words_a_minute)
+        clips.append(resample(audio[None], rate_hz, RATE_HZ)[0][: round(clip_s * RATE_HZ)])
     return clips
 
 

@@ -30,6 +30,7 @@ from deepmusic_export.render.patches import (
     random_effects,
 )
 from deepmusic_export.render.scores import Note, random_drum_score, random_score
+from deepmusic_export.render.singing import sing, singer_of, syllables_of
 from deepmusic_export.render.soundfont import render_clips
 from deepmusic_export.render.synthesis import play, voice_of
 from deepmusic_export.whole_file import whole_file
@@ -54,11 +55,14 @@ class CorpusPlan:
     clip_s: float = 6.0
     """Length of a clip, seconds."""
     programs: str = "train"
-    """`train` leaves HELD_OUT_PROGRAMS out, `held-out` plays nothing else, `all` plays every program."""
+    """`train` leaves HELD_OUT_PROGRAMS out, `held-out` plays nothing else, `all` plays every program. Singers that
+    training hears sing for `train`, others for the rest."""
     synth_share: float = 0.22
     """Share of groups that come from our own synthesis."""
     drum_share: float = 0.08
     """Share of groups that are drum kits."""
+    voice_share: float = 0.0
+    """Share of groups in which every other patch is a singer, beside instruments of the SoundFont."""
     effects: bool = True
     """Whether patches may have effects."""
     bodies: bool = True
@@ -72,7 +76,8 @@ def render_corpus(plan: CorpusPlan, folder: Path, n_processes: int = 2) -> None:
 
     Raises:
         ValueError: The groups that are there were made in another way.
-        RuntimeError: FluidSynth is missing or failed.
+        RuntimeError: FluidSynth is missing, or it or espeak-ng failed.
+        FileNotFoundError: espeak-ng is missing and there are to be voices.
     """
     _hold_to_plan(plan, folder)
     render_groups(partial(_render_group, plan, folder), missing_groups(folder, plan.n_groups), n_processes)
@@ -88,6 +93,8 @@ def _hold_to_plan(plan: CorpusPlan, folder: Path) -> None:
     del made_with["n_groups"]  # more hours go on from the groups that are there
     if record.exists():
         begun_with = json.loads(record.read_text())
+        # What an earlier version could not do, it did not do.
+        begun_with = {"voice_share": 0.0, **begun_with}
         if other := [name for name, value in made_with.items() if begun_with.get(name) != value]:
             raise ValueError(
                 f"expected in {folder} groups that were made in the same way, got some with "
@@ -144,47 +151,76 @@ def _group_path(folder: Path, index: int) -> Path:
 def _render_group(plan: CorpusPlan, folder: Path, index: int) -> None:
     rng = np.random.default_rng((plan.seed, index))
     kind = rng.choice(
-        ["soundfont", "synth", "drums"],
-        p=[1 - plan.synth_share - plan.drum_share, plan.synth_share, plan.drum_share],
+        ["soundfont", "synth", "drums", "voices"],
+        p=[
+            1 - plan.synth_share - plan.drum_share - plan.voice_share,
+            plan.synth_share,
+            plan.drum_share,
+            plan.voice_share,
+        ],
     )
     # Hosts run at 44.1 and at 48 kHz with the same hop, so the network must know both frame rates.
     sample_rate_hz = int(rng.choice([44100, 48000]))
-    patches = [_random_patch(rng, plan, str(kind)) for _ in range(plan.n_patches)]
+    patches = [_random_patch(rng, plan, _source(str(kind), number)) for number in range(plan.n_patches)]
     make_score = random_drum_score if kind == "drums" else random_score
     scores = [make_score(rng, plan.clip_s) for _ in range(plan.n_scores)]
-    clips = [(patch, score) for patch in patches for score in scores]
-    if kind == "synth":
-        voices = {patch.program: voice_of(patch.program) for patch in patches}
-        raw = np.stack([play(score, voices[patch.program], plan.clip_s, sample_rate_hz) for patch, score in clips])
-    else:
-        raw = render_clips(plan.soundfont, clips, plan.clip_s, sample_rate_hz)
-    played = [apply_effects(audio, patch.effects, sample_rate_hz) for audio, (patch, _) in zip(raw, clips, strict=True)]
+    raw = _played(plan, patches, scores, sample_rate_hz)
+    played = [
+        [apply_effects(audio, patch.effects, sample_rate_hz) for audio in clips]
+        for patch, clips in zip(patches, raw, strict=True)
+    ]
     meta = {
         "sample_rate_hz": sample_rate_hz,
         "kind": str(kind),
         "patches": [patch.as_dict() for patch in patches],
         "scores": [[_as_row(note) for note in score] for score in scores],
     }
-    write_group(folder, index, np.reshape(played, (plan.n_patches, plan.n_scores, -1)), meta)
+    write_group(folder, index, np.array(played), meta)
 
 
-def _random_patch(rng: np.random.Generator, plan: CorpusPlan, kind: str) -> Patch:
+def _source(kind: str, number: int) -> str:
+    """What plays a patch of a group; every other one of a group of voices is an instrument."""
+    if kind != "voices":
+        return kind
+    return "soundfont" if number % 2 else "voice"
+
+
+def _played(plan: CorpusPlan, patches: list[Patch], scores: list[list[Note]], sample_rate_hz: int) -> np.ndarray:
+    """Every score on every patch without effects: float32 (patches, scores, samples)."""
+    out = np.empty((len(patches), len(scores), round(plan.clip_s * sample_rate_hz)), np.float32)
+    in_soundfont = [row for row, patch in enumerate(patches) if patch.source in ("soundfont", "drums")]
+    if in_soundfont:
+        clips = [(patches[row], score) for row in in_soundfont for score in scores]
+        played = render_clips(plan.soundfont, clips, plan.clip_s, sample_rate_hz)
+        out[in_soundfont] = played.reshape(len(in_soundfont), len(scores), -1)
+    for row, patch in enumerate(patches):
+        if patch.source == "synth":
+            voice = voice_of(patch.program)
+            out[row] = [play(score, voice, plan.clip_s, sample_rate_hz) for score in scores]
+        elif patch.source == "voice":
+            singer = singer_of(patch.program, is_held_out=plan.programs != "train")
+            syllables = syllables_of(singer, sample_rate_hz)
+            out[row] = [sing(score, singer, syllables, plan.clip_s, sample_rate_hz) for score in scores]
+    return out
+
+
+def _random_patch(rng: np.random.Generator, plan: CorpusPlan, source: str) -> Patch:
     effects = random_effects(rng)
     if not plan.effects:
-        effects = Patch(source=kind, program=0, accompaniment=0).effects
-    if kind == "drums":
+        effects = Patch(source=source, program=0, accompaniment=0).effects
+    if source == "drums":
         kit = int(rng.choice(DRUM_KITS))
-        return Patch(source=kind, program=kit, accompaniment=kit, effects=effects)
-    if kind == "synth":
+        return Patch(source=source, program=kit, accompaniment=kit, effects=effects)
+    if source in ("synth", "voice"):
         seed = int(rng.integers(2**31))
-        return Patch(source=kind, program=seed, accompaniment=seed, effects=effects)
+        return Patch(source=source, program=seed, accompaniment=seed, effects=effects)
     if plan.programs == "held-out":
         allowed = list(HELD_OUT_PROGRAMS)
     else:
         allowed = [p for p in range(128) if plan.programs == "all" or p not in HELD_OUT_PROGRAMS]
     program, other = (int(p) for p in rng.choice(allowed, size=2))
     return Patch(
-        source=kind,
+        source=source,
         program=program,
         accompaniment=other if rng.random() < 0.15 else program,
         body_semitones=random_body(rng) if plan.bodies else 0,

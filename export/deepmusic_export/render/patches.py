@@ -1,4 +1,4 @@
-"""Patches: what a score can be played on. A SoundFont program or a synthesis patch of our own, with effects."""
+"""Patches: what a score can be played on. A SoundFont program, a synthesis patch or a singer, with effects."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ class Patch:
     """What plays a score."""
 
     source: str
-    """`soundfont`, `drums` or `synth`."""
+    """`soundfont`, `drums`, `synth` or `voice`."""
     program: int
-    """SoundFont program 0 to 127, drum kit, or the seed of a synthesis patch."""
+    """SoundFont program 0 to 127, drum kit, or the seed of a synthesis patch or of a singer."""
     accompaniment: int
     """Program of part 1; equal to `program` for a solo patch."""
     body_semitones: int = 0
