@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 import soundfile
@@ -32,7 +33,8 @@ def speak(
         FileNotFoundError: The program is missing.
         RuntimeError: It failed; the message has its own words.
     """
-    marked = f'<prosody range="0%">{text}</prosody>' if is_on_one_tone else text
+    plain = escape(text)
+    marked = f'<prosody range="0%">{plain}</prosody>' if is_on_one_tone else plain
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
         command = [SPEAKER, "-m", "-z", "-v", voice, "-p", str(pitch), "-s", str(words_a_minute), "-w", str(path)]
