@@ -69,18 +69,19 @@ class BandCorpus:
                     np.save(file, self._measure(group))
             self._levels[group] = np.load(path, mmap_mode="r")
 
-    def batch(self, rng: np.random.Generator, size: int, n_frames: int) -> BandBatch:
+    def batch(self, rng: np.random.Generator, size: int, n_frames: int, is_varied: bool = True) -> BandBatch:
         """Draws examples.
 
         Args:
             rng: Source of randomness.
             size: Number of examples.
             n_frames: Frames of each part, at most a clip's.
+            is_varied: Whether instruments may be mixed, layered and equalised.
         """
         groups = list(self._levels)
         rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         while len(rows) < size:
-            example = self._example(rng, self._corpus.draw(rng, groups), n_frames)
+            example = self._example(rng, self._corpus.draw(rng, groups), n_frames, is_varied)
             if example is not None:
                 rows.append(example)
         content, style, oracle = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
@@ -102,7 +103,7 @@ class BandCorpus:
         return np.stack(rows)
 
     def _example(
-        self, rng: np.random.Generator, group: Path, n_frames: int
+        self, rng: np.random.Generator, group: Path, n_frames: int, is_varied: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         levels, styles = self._levels[group], self._corpus.styles(group)
         n_patches, n_scores, length = levels.shape[:3]
@@ -124,7 +125,7 @@ class BandCorpus:
         heard = played(q)
         if min(map(_mean_dbfs, [content[:, 0], *heard])) < QUIET_DBFS:
             return None
-        if p != q:
+        if p != q and is_varied:
             hybrid = random_hybrid(rng, styles[styles != q], STYLE_HYBRID_SHARE, STYLE_EQ_SHARE)
             if hybrid is not None:
                 others = [None, None] if hybrid.other is None else played(hybrid.other)

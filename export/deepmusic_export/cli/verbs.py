@@ -6,10 +6,10 @@ import argparse
 import sys
 
 from deepmusic.errors import DeepmusicError
-from deepmusic_export.cli import encoder, evaluate, onnx, optimise, picture, render, timbre, transfer, verify
+from deepmusic_export.cli import ablations, encoder, evaluate, onnx, optimise, picture, render, timbre, transfer, verify
 from deepmusic_export.memory import keep_freed_memory
 
-VERBS = (render, encoder, transfer, onnx, verify, timbre, evaluate, optimise, picture)
+VERBS = (render, encoder, transfer, onnx, verify, timbre, evaluate, ablations, optimise, picture)
 
 
 def run(argv: list[str] | None = None) -> int:
