@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -85,6 +86,28 @@ async def test_a_foot_switch_and_a_clock_are_heard_through_a_real_port(pedal: An
     await midi.stop()
 
 
+async def test_a_port_is_let_go_while_messages_pour_in(pedal: Any):
+    """With a callback in Python a cancelled thread of JACK's took the interpreter's lock along."""
+    done = threading.Event()
+
+    def pour() -> None:
+        while not done.is_set():
+            pedal.send_message([0xF8])
+            time.sleep(0.0002)
+
+    pouring = threading.Thread(target=pour, daemon=True)
+    pouring.start()
+    try:
+        for _ in range(20):
+            midi = MidiInput(Performer(Streams(), parse_set(CUES), time.monotonic()), MidiMap())
+            await midi.start("pedal")
+            await asyncio.sleep(0.03)
+            await midi.stop()
+    finally:
+        done.set()
+        pouring.join()
+
+
 async def test_a_foot_switch_that_was_pulled_out_is_heard_again(pedal: Any, caplog: pytest.LogCaptureFixture):
     streams = Streams()
     performer = Performer(streams, parse_set(CUES), time.monotonic())
@@ -117,7 +140,7 @@ async def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytes
 
     monkeypatch.setattr(port_module.importlib, "import_module", missing)
     midi = MidiInput(Performer(Streams(), parse_set(CUES), 0.0), MidiMap())
-    with pytest.raises(BadConfig, match=r"pip install 'deepmusic\[midi\]'"):
+    with pytest.raises(BadConfig, match=r"in the folder of deepmusic's source: pip install '\.\[midi\]'"):
         await midi.start("pedal")
     await midi.stop()
 
@@ -134,7 +157,7 @@ class Cable:
     def get_compiled_api(self) -> list[int]:
         return [self.API]
 
-    def MidiIn(self, api: int, name: str) -> Cable:  # noqa: N802 (rtmidi's name)
+    def MidiIn(self, api: int, name: str, queue_size_limit: int) -> Cable:  # noqa: N802 (rtmidi's name)
         self.n_open += 1
         return self
 
@@ -152,7 +175,7 @@ class Cable:
     def _nothing(self, *_: object, **__: object) -> None:
         pass
 
-    ignore_types = set_callback = cancel_callback = close_port = _nothing
+    ignore_types = get_message = close_port = _nothing
 
 
 async def test_a_cable_that_comes_loose_while_its_port_is_opened_is_looked_for_on(

@@ -1,4 +1,9 @@
-"""A MIDI port: the one place where python-rtmidi is called, whose callback runs on a thread of its own."""
+"""A MIDI port: the one place where python-rtmidi is called.
+
+Messages wait in rtmidi's own queue until the loop takes them. Its callback would be Python on a thread of the driver's,
+which JACK cancels when a port is closed: one that waits for the interpreter's lock just then takes the lock along, and
+the process stands still for good.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,9 @@ import importlib
 import logging
 import os
 import time
-from collections import deque
-from collections.abc import Callable
 from typing import Any
 
-from deepmusic.errors import BadConfig
+from deepmusic.errors import BadConfig, install_extra
 from deepmusic.stage.performer import Performer
 from deepmusic.stage.set_list import MidiMap
 from deepmusic.transports.midi.driver_time import DriverTime
@@ -23,6 +26,8 @@ _log = logging.getLogger(__name__)
 MAX_WAITING_MESSAGES = 1024
 """Messages that wait for the loop: a second of what a cable carries. One more is dropped."""
 
+TAKE_S = 0.004
+"""Between two looks whether messages wait. When each one came the driver says, so a clock is followed no worse."""
 
 LOOK_S = 1.0
 """Between two looks whether the port is still there, or there again."""
@@ -38,9 +43,7 @@ class MidiInput:
 
     def __init__(self, performer: Performer, switches: MidiMap) -> None:
         self._pedalboard = Pedalboard(performer, switches, time.monotonic)
-        self._loop = asyncio.get_running_loop()
         self._driver_time = DriverTime()
-        self._waiting: deque[tuple[bytes, float]] = deque()  # bounded by MAX_WAITING_MESSAGES
         self._port: Any = None
         self._is_stopping = asyncio.Event()
         self._running: tuple[asyncio.Task[None], ...] = ()
@@ -57,21 +60,23 @@ class MidiInput:
         Raises:
             BadConfig: No port is named so, or python-rtmidi is not installed.
         """
-        self._port, found = await asyncio.to_thread(_open, name, self._heard)
-        playing = self._loop.create_task(self._pedalboard.run(), name="deepmusic-midi")
-        watching = self._loop.create_task(self._watch(name, found), name="deepmusic-midi-watch")
-        self._running = (playing, watching)
+        self._port, found = await asyncio.to_thread(_open, name)
+        playing = asyncio.create_task(self._pedalboard.run(), name="deepmusic-midi")
+        taking = asyncio.create_task(self._take(), name="deepmusic-midi-take")
+        watching = asyncio.create_task(self._watch(name, found), name="deepmusic-midi-watch")
+        self._running = (playing, taking, watching)
         return found
 
     async def stop(self) -> None:
         """Ends it; what waits is dropped."""
         self._is_stopping.set()
         if self._running:
-            playing, watching = self._running
+            *others, watching = self._running
             await asyncio.gather(watching, return_exceptions=True)  # by itself: a port that it just opens is closed too
             await self._let_go()
-            playing.cancel()
-            await asyncio.gather(playing, return_exceptions=True)
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
 
     async def _watch(self, name: str, found: str) -> None:
         """Lets a port go that has vanished, and opens the next one of the name."""
@@ -81,7 +86,7 @@ class MidiInput:
             if self._port is None:
                 with contextlib.suppress(BadConfig):
                     self._driver_time = DriverTime()
-                    self._port, found = await asyncio.to_thread(_open, name, self._heard)
+                    self._port, found = await asyncio.to_thread(_open, name)
                     _log.warning("the MIDI port %s is there again", found)
             elif not await asyncio.to_thread(_is_there, self._port, found):
                 _log.warning("the MIDI port %s has gone; it is taken again when it comes back", found)
@@ -93,32 +98,28 @@ class MidiInput:
             port, self._port = self._port, None
             await asyncio.to_thread(_close, port)
 
-    def _heard(self, message: tuple[list[int], float], _: object) -> None:
-        """[rtmidi's thread] A message has come."""
-        data, since_last_s = message
-        at_s = self._driver_time.at(since_last_s, time.monotonic())
-        if len(self._waiting) < MAX_WAITING_MESSAGES:
-            self._waiting.append((bytes(data), at_s))
-            with contextlib.suppress(RuntimeError):  # the loop is closed already
-                self._loop.call_soon_threadsafe(self._take)
-
-    def _take(self) -> None:
-        while self._waiting:
-            self._pedalboard.take(*self._waiting.popleft())
+    async def _take(self) -> None:
+        """Takes what waits, over and over."""
+        while True:
+            await asyncio.sleep(TAKE_S)
+            heard_s = time.monotonic()
+            while self._port is not None and (message := self._port.get_message()) is not None:
+                data, since_last_s = message
+                self._pedalboard.take(bytes(data), self._driver_time.at(since_last_s, heard_s))
 
 
-def _open(name: str, heard: Callable[[tuple[list[int], float], object], None]) -> tuple[Any, str]:
+def _open(name: str) -> tuple[Any, str]:
     try:
         rtmidi: Any = importlib.import_module("rtmidi")
     except ImportError as error:
         raise BadConfig(
-            "expected python-rtmidi for --midi, it is not installed; pip install 'deepmusic[midi]'", field="midi"
+            f"expected python-rtmidi for --midi, it is not installed; {install_extra('midi')}", field="midi"
         ) from error
     os.environ.setdefault("JACK_NO_START_SERVER", "1")  # one that is not there is not to be started for a look
     there: list[str] = []
     for api in rtmidi.get_compiled_api():
         try:
-            port = rtmidi.MidiIn(api, name="deepmusic")
+            port = rtmidi.MidiIn(api, name="deepmusic", queue_size_limit=MAX_WAITING_MESSAGES)
         except rtmidi.SystemError:  # no ALSA sequencer, or no JACK server: the next one may be there
             continue
         try:
@@ -127,7 +128,6 @@ def _open(name: str, heard: Callable[[tuple[list[int], float], object], None]) -
             for index, found in enumerate(names):
                 if name.lower() in found.lower():
                     port.ignore_types(sysex=True, timing=False, active_sense=True)
-                    port.set_callback(heard)
                     port.open_port(index, "in")
                     return port, found
         except Exception as error:  # a cable that has just come loose; rtmidi has no common class of errors
@@ -151,6 +151,5 @@ def _is_there(port: Any, name: str) -> bool:
 
 
 def _close(port: Any) -> None:
-    port.cancel_callback()
     port.close_port()
     port.delete()
