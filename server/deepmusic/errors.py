@@ -52,6 +52,11 @@ import enum
 from typing import ClassVar
 
 
+def install_extra(name: str) -> str:
+    """How one of deepmusic's extras is installed. Never by name: on the public index another project has it."""
+    return f"in the folder of deepmusic's source: pip install '.[{name}]'"
+
+
 class Code(enum.Enum):
     """The canonical gRPC status codes that deepmusic uses; the value is the status' name on the wire."""
 

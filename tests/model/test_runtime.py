@@ -171,7 +171,7 @@ def test_the_report_names_what_was_asked_and_what_runs(tmp_path: Path) -> None:
         ("auto", (CPU_PROVIDER,), True, CPU_PROVIDER, ""),
         ("cuda", (CUDA_PROVIDER, CPU_PROVIDER), True, CUDA_PROVIDER, ""),
         ("cuda", (CUDA_PROVIDER, CPU_PROVIDER), False, CPU_PROVIDER, "driver"),
-        ("cuda", (CPU_PROVIDER,), True, CPU_PROVIDER, "install deepmusic"),
+        ("cuda", (CPU_PROVIDER,), True, CPU_PROVIDER, "pip install"),
     ],
 )
 def test_a_wish_for_a_device_is_granted_or_answered_with_a_reason(

@@ -37,7 +37,7 @@ async def test_a_browser_finds_both_services_with_their_ports_until_they_have_go
 
 async def test_without_the_library_it_says_which_extra_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "zeroconf", None)
-    with pytest.raises(BadConfig, match=r"deepmusic\[mdns\]"):
+    with pytest.raises(BadConfig, match=r"pip install '\.\[mdns\]'"):
         await Announcement("deepmusic").start([Service(kind=OSC, host="127.0.0.1", port=9000)])
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib.util
 import sys
 
-MISSING_TORCH = (
-    "deepmusic-export: expected the training libraries, found no torch; "
-    "install them with: pip install 'deepmusic[export]'"
-)
+from deepmusic.errors import install_extra
+
+MISSING_TORCH = f"deepmusic-export: expected the training libraries, found no torch; {install_extra('export')}"
 
 
 def main(argv: list[str] | None = None) -> int:

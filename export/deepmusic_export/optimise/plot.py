@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepmusic.audio import Audio
-from deepmusic.errors import RequestError
+from deepmusic.errors import RequestError, install_extra
 from deepmusic_export.optimise.finishing import Finished
 from deepmusic_export.optimise.recording import Recording
 from deepmusic_export.optimise.run import Optimisation
@@ -38,9 +38,7 @@ def plot(path: Path, optimisation: Optimisation, style: Recording, finished: Fin
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise RequestError(
-            f"{path}: expected matplotlib for a plot, found none; install it with: pip install 'deepmusic[export]'"
-        ) from error
+        raise RequestError(f"{path}: expected matplotlib for a plot, found none; {install_extra('export')}") from error
     content = optimisation.content
     figure = Figure(figsize=(12, 12), layout="constrained")
     FigureCanvasAgg(figure)

@@ -19,7 +19,7 @@ from pathlib import Path
 from deepmusic import __version__
 from deepmusic.app.processor import Processor
 from deepmusic.cli.main import Subparsers
-from deepmusic.errors import DeepmusicError
+from deepmusic.errors import DeepmusicError, install_extra
 
 PORTS = ((50051, "gRPC"), (8080, "HTTP"), (9000, "OSC"))
 """Where `deepmusic serve` listens by default."""
@@ -28,7 +28,7 @@ RUNTIME_PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 """Two wheels of the same module: the one that was installed later overwrites files of the other."""
 
 REINSTALL = "in the folder of deepmusic's source: pip install --force-reinstall ."
-"""Never by name: on the public index another project has it."""
+"""Not by name either."""
 
 MIN_FREE_BYTES = 4 << 30
 """An hour of stereo at 48 kHz takes 1.4 GB three times while it is remixed: content, output, the measured file."""
@@ -140,7 +140,7 @@ def _runtime() -> Iterator[Finding]:
     if not has_nvidia_driver():
         yield Finding(topic="gpu", state=State.OK, found="no NVIDIA driver; models run on the processor")
     elif CUDA_PROVIDER not in providers:
-        mend = "pip install 'deepmusic[cuda]'"
+        mend = install_extra("cuda")
         yield Finding(topic="gpu", state=State.NOTE, found="a driver, but no CUDA in onnxruntime", mend=mend)
     else:
         yield Finding(topic="gpu", state=State.OK, found="an NVIDIA driver, and onnxruntime with CUDA")

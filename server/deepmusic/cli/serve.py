@@ -51,7 +51,7 @@ def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "--announce",
         action="store_true",
         default=None,
-        help="tell the local network where OSC and OSCQuery are (mDNS; needs deepmusic[mdns])",
+        help="tell the local network where OSC and OSCQuery are (mDNS; needs the extra mdns)",
     )
     parser.add_argument(
         "--bundle", metavar="NAME", help=f"bundle of streams that name none (default {defaults.bundle})"

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from deepmusic.errors import BadConfig
+from deepmusic.errors import BadConfig, install_extra
 
 Device = Literal["auto", "cpu", "cuda"]
 DEVICES: Final[tuple[Device, ...]] = ("auto", "cpu", "cuda")
@@ -41,7 +41,7 @@ def choose_providers(device: Device, available: Collection[str], *, has_driver: 
     if device == "cpu":
         return ProviderChoice(providers=(CPU_PROVIDER,), note="")
     if CUDA_PROVIDER not in available:
-        reason = "this ONNX Runtime was built without CUDA; install deepmusic[cuda]"
+        reason = f"this ONNX Runtime was built without CUDA; {install_extra('cuda')}"
     elif not has_driver:
         reason = "no NVIDIA driver was found"
     else:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Self, cast
 import numpy as np
 import onnxruntime
 
-from deepmusic.errors import BadConfig, BundleInvalid, InferenceFailed
+from deepmusic.errors import BadConfig, BundleInvalid, InferenceFailed, install_extra
 from deepmusic.model.arrays import FloatArray
 from deepmusic.model.bundle import Bundle
 from deepmusic.model.golden import Golden, golden_snr_db
@@ -238,7 +238,7 @@ def _open_session(
     _check_tensors(file, session.get_outputs(), expected[1])
     note = choice.note
     if CUDA_PROVIDER in choice.providers and session.get_providers()[0] != CUDA_PROVIDER:
-        note = "CUDA could not start, its libraries may be missing; install deepmusic[cuda]"
+        note = f"CUDA could not start, its libraries may be missing; {install_extra('cuda')}"
     return session, note
 
 

@@ -1,6 +1,6 @@
 """Says on the local network where this server is: mDNS, for tablets that look for OSC and OSCQuery.
 
-The library that speaks mDNS comes with the extra ``deepmusic[mdns]``: only who asks for it needs it.
+The library that speaks mDNS comes with the extra ``mdns``: only who asks for it needs it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deepmusic.errors import BadConfig
+from deepmusic.errors import BadConfig, install_extra
 
 OSCQUERY, OSC = "_oscjson._tcp.local.", "_osc._udp.local."
 """Types of the services, by the OSCQuery proposal and by OSC 1.1."""
@@ -53,7 +53,7 @@ class Announcement:
             from zeroconf.asyncio import AsyncZeroconf
         except ImportError as error:
             raise BadConfig(
-                "expected the package zeroconf for --announce, found none; install deepmusic[mdns]", field="announce"
+                f"expected the package zeroconf for --announce, found none; {install_extra('mdns')}", field="announce"
             ) from error
         hosts = {service.host for service in services}
         only_here = all(_is_loopback(host) for host in hosts)
