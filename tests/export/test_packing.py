@@ -14,6 +14,7 @@ from deepmusic.model.bundle import Bundle
 from deepmusic.model.golden import golden_snr_db
 from deepmusic.model.runtime import TransferModel
 from deepmusic_export.cli import main
+from deepmusic_export.cli.arguments import bundle_path
 from deepmusic_export.data import Corpus
 from deepmusic_export.evaluate.pairs import draw_pairs
 from deepmusic_export.nets.transfer import TransferConfig
@@ -184,3 +185,13 @@ def test_a_wrong_command_line_is_usage(arguments: list[str], capsys: pytest.Capt
         main(arguments)
     assert stopped.value.code == 2
     assert "usage: deepmusic-export" in capsys.readouterr().err
+
+
+def test_a_bundle_may_be_named(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert bundle_path("live").name == "live"
+    assert bundle_path(str(packed)) == packed
+    for verb in (["verify", "nothing"], ["evaluate", "nothing", str(tmp_path)], ["picture", "--bundle", "nothing"]):
+        with pytest.raises(SystemExit) as ended:
+            main(verb)
+        assert ended.value.code == 2
+        assert "expected a bundle's folder, zip or name, got 'nothing'" in capsys.readouterr().err

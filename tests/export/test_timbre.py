@@ -93,7 +93,7 @@ def test_a_file_that_is_no_measure_is_refused_in_one_line(
     for name, content in (("report.md", "# A report"), ("empty.pt", "")):
         other = tmp_path / name
         other.write_text(content)
-        assert main(["evaluate", "no-bundle", str(held_out_corpus), "--timbre", str(other)]) == 1
+        assert main(["evaluate", "lite", str(held_out_corpus), "--timbre", str(other)]) == 1
         assert capsys.readouterr().err == (
             f"deepmusic-export evaluate: expected a file that deepmusic-export timbre wrote, got {other}\n"
         )
@@ -106,7 +106,7 @@ def test_a_held_out_corpus_cannot_be_what_the_measure_was_trained_on(
     measure.save(tmp_path / "timbre.pt")
     copy = shutil.copytree(timbre_corpus, tmp_path / "copy")
     for held_out, named in ((timbre_corpus, timbre_corpus), (copy, timbre_corpus), (copy, tmp_path / "timbre.pt")):
-        assert main(["evaluate", "no-bundle", str(held_out), "--timbre", str(named)]) == 1
+        assert main(["evaluate", "lite", str(held_out), "--timbre", str(named)]) == 1
         captured = capsys.readouterr()
         assert "expected a timbre measure that never heard" in captured.err
         assert captured.out == ""

@@ -32,6 +32,15 @@ def existing_file(text: str) -> Path:
 
 def networks_path(text: str) -> Path:
     """A checkpoint, a bundle, or the name of a bundle that `deepmusic models list` shows, for argparse."""
+    return _path_or_bundle(text, "a file, a bundle or a bundle's name")
+
+
+def bundle_path(text: str) -> Path:
+    """A bundle's folder or zip, or its name, for argparse."""
+    return _path_or_bundle(text, "a bundle's folder, zip or name")
+
+
+def _path_or_bundle(text: str, wanted: str) -> Path:
     from deepmusic.errors import ModelNotFound
     from deepmusic.model.catalog import BundleCatalog, user_bundle_folder
 
@@ -41,4 +50,4 @@ def networks_path(text: str) -> Path:
     try:
         return BundleCatalog(user_bundle_folder()).entry(text).path
     except ModelNotFound as error:
-        raise argparse.ArgumentTypeError(f"expected a file, a bundle or a bundle's name, got {text!r}") from error
+        raise argparse.ArgumentTypeError(f"expected {wanted}, got {text!r}") from error

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from deepmusic_export.cli.arguments import existing_folder
+from deepmusic_export.cli.arguments import bundle_path, existing_folder
 
 if TYPE_CHECKING:
     from deepmusic_export.data import Corpus
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the verb."""
     parser = subparsers.add_parser("evaluate", help="measure a bundle on held-out renders, beside all baselines")
-    parser.add_argument("bundle", type=Path, help="folder or zip of the bundle")
+    parser.add_argument("bundle", type=bundle_path, help="folder, zip or name of the bundle")
     parser.add_argument("corpus", type=existing_folder, nargs="+", help="held-out corpora that render made")
     parser.add_argument("--pairs", type=int, default=50, help="transfers from each corpus (default 50)")
     parser.add_argument("--precision", choices=("auto", "float", "int8"), default="float")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from deepmusic_export.cli.arguments import bundle_path
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the verb."""
     parser = subparsers.add_parser("picture", help="draw content, style and result of a transfer of our own synthesis")
     parser.add_argument("-o", "--output", type=Path, required=True, help="PNG file")
-    parser.add_argument("--bundle", type=Path, help="folder or zip of the bundle (default: the one in the package)")
+    parser.add_argument("--bundle", type=bundle_path, help="folder, zip or name (default: the one in the package)")
     parser.set_defaults(run=run)
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from deepmusic_export.cli.arguments import existing_file
+from deepmusic_export.cli.arguments import bundle_path, existing_file
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the verb."""
     parser = subparsers.add_parser("verify", help="torch = ONNX offline = ONNX streamed, int8 near float")
-    parser.add_argument("bundle", type=Path, help="folder or zip of the bundle")
+    parser.add_argument("bundle", type=bundle_path, help="folder, zip or name of the bundle")
     parser.add_argument("--checkpoint", type=existing_file, help="what it was made of: adds the comparison with torch")
     parser.add_argument("--rate", type=int, default=48000, help="sample rate of the test signal in Hz")
     parser.add_argument("--drift-minutes", type=float, default=0.0, help="also run int8 beside float for so long")
