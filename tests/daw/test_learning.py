@@ -94,6 +94,19 @@ def test_a_file_of_another_kind_is_not_taken(address: str, tmp_path: Path):
     assert run.stdout == "not of interest\n"
 
 
+@pytest.mark.parametrize("name", ["strength", "low_hz", "freeze"])
+def test_a_parameter_that_is_no_number_counts_as_its_default(name: str):
+    subprocess.run([HANDS, "nan", name], check=True, timeout=60)
+
+
+def test_a_recording_begins_again_where_the_host_changes_the_rate(address: str, tmp_path: Path):
+    """What came in at the first rate was noise."""
+    path = tmp_path / "track.wav"
+    audio = a_recording(path, seed=6)
+    said, *_ = hands(address, "changed", str(path))
+    assert same_as(address, said.removeprefix("learned "), audio)
+
+
 @pytest.mark.parametrize("place", ["sidechain", "track"])
 def test_a_style_is_learned_from_the_sidechain_where_something_sounds_in_it(address: str, tmp_path: Path, place: str):
     """The program also holds the output at strength 0 to the delayed track, bit for bit, whatever the sidechain has."""

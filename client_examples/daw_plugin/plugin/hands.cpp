@@ -3,6 +3,9 @@
 //   DEEPMUSIC_SERVER=HOST:PORT deepmusic_hands drop FILE SLOT       drops a file on a slot
 //   DEEPMUSIC_SERVER=HOST:PORT deepmusic_hands sidechain FILE       learns from noise on the track, FILE in the sidechain
 //   DEEPMUSIC_SERVER=HOST:PORT deepmusic_hands track FILE           learns from FILE on the track, silence in the sidechain
+//   DEEPMUSIC_SERVER=HOST:PORT deepmusic_hands changed FILE         the same, begun at another rate, which the host changes
+//   deepmusic_hands nan PARAMETER                                   sets a parameter to what is no number
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
@@ -15,6 +18,7 @@ namespace {
 
 constexpr int kBlock = 512;
 constexpr double kRate_hz = 48000.0;
+constexpr double kOtherRate_hz = 44100.0;
 constexpr juce::uint32 kPatience_ms = 60000;
 
 // Runs the message loop until the server has answered for what it was to learn.
@@ -60,7 +64,7 @@ int drop(deepmusic::Processor& processor, const juce::String& path, int slot) {
 }
 
 // Whether strength 0 gave the track back, delayed by the reported latency, bit for bit, whatever the sidechain holds.
-int play_and_learn(deepmusic::Processor& processor, const juce::String& path, bool is_in_sidechain) {
+int play_and_learn(deepmusic::Processor& processor, const juce::String& path, bool is_in_sidechain, bool is_changed) {
   auto layout = processor.getBusesLayout();
   layout.inputBuses.getReference(1) = juce::AudioChannelSet::stereo();
   if (!processor.setBusesLayout(layout)) return 1;
@@ -68,12 +72,27 @@ int play_and_learn(deepmusic::Processor& processor, const juce::String& path, bo
   const auto recording = deepmusic::read_recording(juce::File(path), problem);
   if (!recording || recording->n_channels != 2) return 1;
   *dynamic_cast<juce::AudioParameterFloat*>(processor.parameters().number("strength")) = 0.0f;
-  processor.setRateAndBufferSizeDetails(kRate_hz, kBlock);
-  processor.prepareToPlay(kRate_hz, kBlock);
+  const auto prepare = [&processor](double rate_hz) {
+    processor.setRateAndBufferSizeDetails(rate_hz, kBlock);
+    processor.prepareToPlay(rate_hz, kBlock);
+  };
+  prepare(is_changed ? kOtherRate_hz : kRate_hz);
   const auto n_samples = recording->samples.size() / 2;
   processor.record(static_cast<double>(n_samples) / kRate_hz);
   juce::Random random(1);
   juce::MidiBuffer midi;
+  if (is_changed) {
+    for (int n = 0; n < 100; ++n) {
+      juce::AudioBuffer<float> audio(processor.getTotalNumInputChannels(), kBlock);
+      for (int i = 0; i < kBlock; ++i) {
+        for (int channel = 0; channel < audio.getNumChannels(); ++channel) {
+          audio.setSample(channel, i, random.nextFloat() - 0.5f);
+        }
+      }
+      processor.processBlock(audio, midi);
+    }
+    prepare(kRate_hz);
+  }
   std::vector<float> track, heard;
   for (std::size_t first = 0; first < n_samples; first += kBlock) {
     juce::AudioBuffer<float> audio(processor.getTotalNumInputChannels(), kBlock);
@@ -97,6 +116,17 @@ int play_and_learn(deepmusic::Processor& processor, const juce::String& path, bo
   return wait_and_tell(processor);
 }
 
+// Whether the plug-in plays with the default of a parameter that a host has set to what is no number.
+int set_no_number(deepmusic::Processor& processor, const juce::String& name) {
+  const auto names = deepmusic::Parameters::names();
+  const auto at = std::find(names.begin(), names.end(), name.toStdString());
+  auto* const parameter = processor.parameters().number(name);
+  if (at == names.end() || parameter == nullptr) return 2;
+  parameter->setValue(std::nanf(""));
+  const float value = processor.parameters().values().numbers[static_cast<std::size_t>(at - names.begin())];
+  return value == parameter->convertFrom0to1(parameter->getDefaultValue()) ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int n_arguments, char** arguments) {
@@ -105,5 +135,6 @@ int main(int n_arguments, char** arguments) {
   deepmusic::Processor processor;
   const juce::String what(arguments[1]), path(arguments[2]);
   if (what == "drop") return n_arguments > 3 ? drop(processor, path, std::atoi(arguments[3])) : 2;
-  return play_and_learn(processor, path, what == "sidechain");
+  if (what == "nan") return set_no_number(processor, path);
+  return play_and_learn(processor, path, what == "sidechain", what == "changed");
 }

@@ -1,5 +1,6 @@
 #include "plugin/parameters.h"
 
+#include <cmath>
 #include <iterator>
 
 #include "registry.h"
@@ -25,6 +26,13 @@ juce::NormalisableRange<float> range(const registry::Parameter& parameter) {
   juce::NormalisableRange<float> linear(parameter.minimum, parameter.maximum);
   if (juce::String(parameter.unit) == "Hz") linear.setSkewForCentre(std::sqrt(parameter.minimum * parameter.maximum));
   return linear;
+}
+
+// Of a broken automation or project, what is no number counts as the default: a server refuses it, and a value that differs
+// from itself would be sent anew with every block.
+float number_of(const juce::RangedAudioParameter& parameter) {
+  const float value = parameter.getValue();
+  return std::isfinite(value) ? value : parameter.getDefaultValue();
 }
 
 }  // namespace
@@ -61,9 +69,11 @@ Values Parameters::values() const {
   for (std::size_t i = 0; i < numbers_.size(); ++i) {
     // A value that has passed through a host's 0 to 1 may lie a rounding outside its range, which a config refuses.
     const auto& range = numbers_[i]->getNormalisableRange();
-    values.numbers[i] = juce::jlimit(range.start, range.end, numbers_[i]->convertFrom0to1(numbers_[i]->getValue()));
+    values.numbers[i] = juce::jlimit(range.start, range.end, numbers_[i]->convertFrom0to1(number_of(*numbers_[i])));
   }
-  for (std::size_t slot = 0; slot < kSlots; ++slot) values.weights[slot] = weights_[slot]->get();
+  for (std::size_t slot = 0; slot < kSlots; ++slot) {
+    values.weights[slot] = weights_[slot]->convertFrom0to1(number_of(*weights_[slot]));
+  }
   values.default_to(static_cast<std::size_t>(slot_->get() - 1));
   return values;
 }

@@ -81,6 +81,11 @@ void Processor::prepareToPlay(double sample_rate_hz, int max_block_samples) {
   spec_ = spec_for(sample_rate_hz, max_block_samples);
   bridge_.prepare(spec_, parameters_.values());
   report_latency(spec_);
+  // One recording has one rate and one layout: it begins again where the host has changed either.
+  if (is_recording_.load(std::memory_order_acquire) &&
+      (recording_rate_hz_ != spec_.sample_rate_hz || n_track_channels_ != spec_.n_channels)) {
+    start_recording();
+  }
   play_head_.reset();
   line_is_prepared_ = true;
 }
@@ -153,7 +158,13 @@ void Processor::keep(juce::AudioBuffer<float>& audio) {
 
 void Processor::record(double seconds) {
   if (is_recording_.load(std::memory_order_acquire) || recorded() > 0.0) return;
-  const auto n_samples = static_cast<std::size_t>(seconds * spec_.sample_rate_hz);
+  recording_s_ = seconds;
+  start_recording();
+}
+
+// [not beside processBlock, or while nothing is recorded]
+void Processor::start_recording() {
+  const auto n_samples = static_cast<std::size_t>(recording_s_ * spec_.sample_rate_hz);
   n_track_channels_ = spec_.n_channels;
   recording_rate_hz_ = spec_.sample_rate_hz;
   const auto* const side = getBus(true, 1);

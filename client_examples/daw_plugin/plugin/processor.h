@@ -71,6 +71,7 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
   void report_latency(const LineSpec& spec);
   void measure(const juce::AudioBuffer<float>& audio, std::size_t place);
   void keep(juce::AudioBuffer<float>& audio);
+  void start_recording();
   void look_at_recording();
   void look_at_learned();
   void look_at_play_head(std::uint32_t n_samples);
@@ -91,6 +92,7 @@ class Processor final : public juce::AudioProcessor, private juce::Timer {
   // of the sidechain where there is one; interleaved, as many samples of each.
   std::vector<float> recording_, side_recording_;
   std::size_t n_track_channels_ = 1, n_side_channels_ = 0;  // as they were when it began
+  double recording_s_ = 0.0;
   std::uint32_t recording_rate_hz_ = 0;
   bool has_side_sounded_ = false;  // the audio thread's, while it records
   std::atomic<std::size_t> n_recorded_{0};  // samples of one channel
