@@ -156,3 +156,19 @@ def test_voices_without_the_program_that_speaks_are_told(
     monkeypatch.setattr("deepmusic_export.render.corpus.render_groups", lambda render, numbers, _: render(numbers[0]))
     assert main(["render", "-o", str(tmp_path / "out"), "--soundfont", str(soundfont), *options]) == 1
     assert "expected the program no-such-program, found none; install the package espeak-ng" in capsys.readouterr().err
+
+
+def test_a_syllable_without_a_voice_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    hiss = rng.standard_normal(9000).astype(np.float32)
+    hum = np.sign(np.sin(2 * np.pi * 150 * np.arange(9000) / 22050)).astype(np.float32)
+
+    def speak(text: str, **_: object) -> tuple[np.ndarray, int]:
+        return (hum if text == "lo" else hiss), 22050
+
+    monkeypatch.setattr("deepmusic_export.render.singing.speak", speak)
+    (only,) = syllables_of(ALTO, RATE_HZ)
+    assert RATE_HZ / only.period == pytest.approx(150, rel=0.01)
+    monkeypatch.setattr("deepmusic_export.render.singing.speak", lambda *_, **__: (hiss, 22050))
+    with pytest.raises(RuntimeError, match=r"expected a voice on one tone, espeak-ng gave none as it\+f2"):
+        syllables_of(ALTO, RATE_HZ)

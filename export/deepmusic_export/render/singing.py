@@ -114,11 +114,11 @@ def singer_of(seed: int, *, is_held_out: bool = False) -> Singer:
 
 
 def syllables_of(singer: Singer, sample_rate_hz: int) -> list[Syllable]:
-    """Has a singer's lyric spoken.
+    """Has a singer's lyric spoken; a syllable without a voice is left out.
 
     Raises:
         FileNotFoundError: espeak-ng is missing.
-        RuntimeError: It failed, or what it said has no pitch.
+        RuntimeError: It failed, or no syllable has a voice.
     """
     spoken: list[np.ndarray] = []
     for text in singer.lyric:
@@ -126,7 +126,10 @@ def syllables_of(singer: Singer, sample_rate_hz: int) -> list[Syllable]:
         audio = resample(audio[None], round(rate_hz * singer.body), sample_rate_hz)[0]
         spoken.append(audio / max(float(np.abs(audio).max()), 1e-9))
     period = _period(spoken, sample_rate_hz)
-    return [_cut(audio, period, sample_rate_hz) for audio in spoken]
+    syllables = [syllable for audio in spoken if (syllable := _cut(audio, period, sample_rate_hz)) is not None]
+    if not syllables:
+        raise RuntimeError(f"expected a voice on one tone, espeak-ng gave none as {singer.voice}")
+    return syllables
 
 
 def sing(
@@ -198,21 +201,24 @@ def _chosen(at: np.ndarray, length: int, syllable: Syllable, rng: np.random.Gene
     return np.clip(np.round(number), 0, len(syllable.grains) - 1).astype(np.intp)
 
 
-def _cut(audio: np.ndarray, period: float, sample_rate_hz: int) -> Syllable:
-    """Cuts a syllable, spoken on one tone, at its periods."""
+def _cut(audio: np.ndarray, period: float, sample_rate_hz: int) -> Syllable | None:
+    """Cuts a syllable, spoken on one tone, at its periods; None where it has no voice."""
     reach = round(period)
-    strongest = int(np.argmax(np.abs(audio)))
+    first, last = 2 * reach, len(audio) - 3 * reach  # of a period whose neighbours are whole
+    if last <= first:
+        return None
+    strongest = first + int(np.argmax(np.abs(audio[first:last])))
     signed = audio * np.sign(audio[strongest])
     marks = [strongest]
     for step in (-period, period):
         mark = strongest
-        while reach <= round(mark + step) <= len(audio) - 2 * reach:
+        while first <= round(mark + step) < last:
             near = round(mark + step) + np.arange(-reach // 8, reach // 8 + 1)
             mark = int(near[np.argmax(signed[near])])
             marks.append(mark)
     voiced = _longest_run([mark for mark in sorted(marks) if _likeness(audio, mark, reach) > ALIKE], reach)
     if len(voiced) < 2:
-        raise RuntimeError("expected a voice on one tone, found none in what espeak-ng said")
+        return None
     window = np.hanning(2 * reach + 1)[:-1].astype(np.float32)
     grains = np.stack([audio[mark - reach : mark + reach] for mark in voiced]) * window
     return Syllable(_lead(audio[: voiced[0]], reach, sample_rate_hz), grains, period)
