@@ -91,9 +91,8 @@ async def test_a_port_is_let_go_while_messages_pour_in(pedal: Any):
     done = threading.Event()
 
     def pour() -> None:
-        while not done.is_set():
+        while not done.wait(0.0002):
             pedal.send_message([0xF8])
-            time.sleep(0.0002)
 
     pouring = threading.Thread(target=pour, daemon=True)
     pouring.start()
