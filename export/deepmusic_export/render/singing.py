@@ -135,7 +135,18 @@ def syllables_of(singer: Singer, sample_rate_hz: int) -> list[Syllable]:
 def sing(
     notes: list[Note], singer: Singer, syllables: list[Syllable], clip_s: float, sample_rate_hz: int
 ) -> np.ndarray:
-    """Renders a score sung; float32 (samples,) of `clip_s` seconds."""
+    """Renders a score sung.
+
+    Args:
+        notes: The score; what begins together is sung on one syllable.
+        singer: Who sings.
+        syllables: The singer's, at this rate.
+        clip_s: Length of the clip in seconds; notes end with it.
+        sample_rate_hz: Of the clip, Hz.
+
+    Returns:
+        float32 (samples,), mono.
+    """
     out = np.zeros(round(clip_s * sample_rate_hz), np.float32)
     rng = np.random.default_rng((singer.seed, 80))
     detunes, delays_s = (
@@ -148,7 +159,7 @@ def sing(
         for detune, delay_s in zip(detunes, delays_s, strict=True):
             sound = _note(note, singer, syllable, float(detune), sample_rate_hz, rng)
             start = max(0, round((note.start_s + delay_s) * sample_rate_hz))
-            sound = sound[: len(out) - start]
+            sound = sound[: max(0, len(out) - start)]
             out[start : start + len(sound)] += sound
     return out
 

@@ -62,6 +62,8 @@ WIDE_SCALE = 0.3
 WARM_UP_STEPS = 60
 #: Steps from one line of the log to the next, and from one validation to the next.
 LOG_STEPS, VALIDATION_STEPS = 50, 400
+#: Batches of the validation: 24 examples did not show a tenth of a decibel that 150 clips did.
+N_VALIDATION_BATCHES = 12
 #: Batches from which the normalisations of a bundle's networks get their moments.
 N_HEARD_BATCHES = 8
 #: A unit is live that deviates by more than this between styles.
@@ -345,7 +347,7 @@ class TransferTrainer:
     def _validation_batches(self, corpus: Corpus) -> list[Batch]:
         rng = np.random.default_rng(12345)
         n_samples = self.recipe.crop_samples // STEP_FRAMES * STEP_FRAMES
-        return [corpus.batch(rng, 8, n_samples) for _ in range(3)]
+        return [corpus.batch(rng, 8, n_samples) for _ in range(N_VALIDATION_BATCHES)]
 
     def _log(self, distance: BandDistances | OracleDistance) -> None:
         entry = {"step": float(self.step), "minutes": self.spent_s / 60}
