@@ -17,6 +17,7 @@ import rtmidi
 from deepmusic.errors import BadConfig
 from deepmusic.stage.performer import Performer
 from deepmusic.stage.set_list import MidiMap, parse_set
+from deepmusic.transports.midi import pedalboard
 from deepmusic.transports.midi import port as port_module
 from deepmusic.transports.midi.port import MidiInput
 from tests.midi.test_pedalboard import CUES
@@ -151,6 +152,7 @@ class Cable:
 
     def __init__(self) -> None:
         self.names = ["pedal"]
+        self.messages: list[tuple[list[int], float]] = []
         self.n_loose = self.n_open = 0
 
     def get_compiled_api(self) -> list[int]:
@@ -168,13 +170,16 @@ class Cable:
             self.n_loose -= 1
             raise RuntimeError("no such port")
 
+    def get_message(self) -> tuple[list[int], float] | None:
+        return self.messages.pop(0) if self.messages else None
+
     def delete(self) -> None:
         self.n_open -= 1
 
     def _nothing(self, *_: object, **__: object) -> None:
         pass
 
-    ignore_types = get_message = close_port = _nothing
+    ignore_types = close_port = _nothing
 
 
 async def test_a_cable_that_comes_loose_while_its_port_is_opened_is_looked_for_on(
@@ -190,4 +195,21 @@ async def test_a_cable_that_comes_loose_while_its_port_is_opened_is_looked_for_o
     cable.names = ["pedal"]
     await until(lambda: "is there again" in caplog.text)
     assert cable.n_open == 1
+    await midi.stop()
+
+
+async def test_a_message_that_fails_does_not_keep_the_next_from_being_heard(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    cable = Cable()
+    monkeypatch.setattr(port_module.importlib, "import_module", lambda _: cable)
+    performer = Performer(Streams(), parse_set(CUES), time.monotonic())
+    midi = MidiInput(performer, MidiMap())
+    await midi.start("pedal")
+    with monkeypatch.context() as patch:
+        patch.setattr(pedalboard, "read_message", lambda _: 1 / 0)
+        cable.messages = [([0xB0, 64, 127], 0.0)]
+        await until(lambda: "a MIDI message failed" in caplog.text)
+    cable.messages = [([0xB0, 64, 127], 0.01)]
+    await until(lambda: performer.cues.number == 1)
     await midi.stop()

@@ -105,7 +105,10 @@ class MidiInput:
             heard_s = time.monotonic()
             while self._port is not None and (message := self._port.get_message()) is not None:
                 data, since_last_s = message
-                self._pedalboard.take(bytes(data), self._driver_time.at(since_last_s, heard_s))
+                try:
+                    self._pedalboard.take(bytes(data), self._driver_time.at(since_last_s, heard_s))
+                except Exception:
+                    _log.exception("a MIDI message failed; the next one is heard all the same")
 
 
 def _open(name: str) -> tuple[Any, str]:
