@@ -65,9 +65,14 @@ class TransferConfig:
         return 0 if self.segment is None else self.segment.look_ahead_frames
 
     @property
+    def n_profile(self) -> int:
+        """Length of the band profile that the style vector begins with."""
+        return 3 * self.n_bands
+
+    @property
     def n_style(self) -> int:
         """Length of the style vector."""
-        return 3 * self.n_bands + self.n_embedding
+        return self.n_profile + self.n_embedding
 
 
 class ConvUnit(nn.Module):
@@ -211,7 +216,7 @@ class TransferNet(nn.Module):
         profile = steps.after(running_profile)
         content_profile = _every_frame(steps.heard(running_profile))
         recent_means, recent = self._recent_means(per_step, recent)
-        style_profile = style[:, : 3 * self.config.n_bands].reshape(-1, 3, 1, self.config.n_bands)
+        style_profile = style[:, : self.config.n_profile].reshape(-1, 3, 1, self.config.n_bands)
         inputs = torch.cat(
             [
                 features.transpose(1, 2),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from deepmusic.dsp.gains import BandLayout
 from deepmusic.model.manifest import EXCITATIONS
 from deepmusic_export.band_corpus import BandCorpus
 from deepmusic_export.data import Corpus
@@ -102,7 +102,7 @@ def run_ablations(plan: AblationPlan, corpus: Corpus, held_out: Corpus, folder: 
     for number, ablation in enumerate(ABLATIONS):
         path = folder / f"row_{number}.json"
         if not path.exists():
-            bands = bands or BandCorpus(corpus, TransferTrainer(plan.recipe, corpus, None).layout)
+            bands = bands or BandCorpus(corpus, BandLayout(n_bands=plan.recipe.network.n_bands))
             result = train_without(ablation, plan, corpus, bands, held_out)
             with whole_file(path) as whole:
                 whole.write_text(json.dumps(asdict(result)))
@@ -129,19 +129,22 @@ def train_without(
         rng = np.random.default_rng((recipe.seed, step))
         batch = bands.batch(rng, recipe.batch_size, recipe.crop_frames, is_varied=ablation.is_varied)
         losses.append(float(trainer.train_on_bands(batch).total().detach()))
-    judged = np.array(_judged(trainer, held_out, plan.n_judged))
+    judging = np.random.default_rng(JUDGED_SEED)
+    distances = trainer.judge(
+        held_out.batch(judging, recipe.batch_size, recipe.crop_samples) for _ in range(plan.n_judged)
+    )
     return AblationResult(
         name=ablation.name,
         n_steps=plan.n_steps,
-        lsd80_db=tuple(judged[:, 0].tolist()),
-        lsd50_db=tuple(judged[:, 1].tolist()),
+        lsd80_db=tuple(float(distance.lsd80) for distance in distances),
+        lsd50_db=tuple(float(distance.lsd50) for distance in distances),
         curve=tuple(float(np.mean(losses[at : at + CURVE_STEPS])) for at in range(0, plan.n_steps, CURVE_STEPS)),
     )
 
 
 def take_out(ablation: Ablation, system: TransferSystem) -> None:
     """Takes out of a system what an ablation lacks, for good."""
-    n_profile = 3 * system.transfer.config.n_bands
+    n_profile = system.transfer.config.n_profile
     silent = [EXCITATIONS.index(name) for name in ablation.excitations]
 
     def without_style(_module: torch.nn.Module, _args: Any, style: Tensor) -> Tensor:
@@ -176,17 +179,6 @@ def table(results: list[AblationResult]) -> list[str]:
             cells += [f"{np.mean(mine):.2f}", "" if result is whole else f"{np.mean(change):+.2f} ± {error:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
-
-
-def _judged(trainer: TransferTrainer, held_out: Corpus, n_batches: int) -> list[tuple[float, float]]:
-    """Distances with 80 and 50 dB of range of the averaged weights, for each batch of held-out examples."""
-    draw = partial(held_out.batch, np.random.default_rng(JUDGED_SEED), trainer.recipe.batch_size)
-    noise = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        distances = [
-            trainer.distance(trainer.average, draw(trainer.recipe.crop_samples), noise)[0] for _ in range(n_batches)
-        ]
-    return [(float(distance.lsd80), float(distance.lsd50)) for distance in distances]
 
 
 def _read(path: Path) -> AblationResult:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -166,7 +166,7 @@ class TransferTrainer:
         """One step of the second stage; returns the distances of this batch."""
         self.system.train()
         noise = torch.Generator(self.device).manual_seed(self.recipe.seed + self.step)
-        distance, regularity = self.distance(self.system, batch, noise)
+        distance, regularity = self._distance(self.system, batch, noise)
         self._descend(distance.total() + regularity)
         return distance
 
@@ -208,38 +208,21 @@ class TransferTrainer:
         """
         if self._validation is None:
             return {}
+        distances = self.judge(self._validation)
         with torch.no_grad():
-            noise = torch.Generator(self.device).manual_seed(0)
-            distances = [self.distance(self.average, batch, noise)[0] for batch in self._validation]
             styles = torch.cat([self.average.style(self._style_bands(batch)) for batch in self._validation])
             code = self.average.transfer.project(styles)
-        learned = styles[:, 3 * self.recipe.network.n_bands :]
+        learned = styles[:, self.recipe.network.n_profile :]
         return {
             part.name: float(np.mean([float(getattr(distance, part.name)) for distance in distances]))
             for part in fields(OracleDistance)
         } | {"live_style": _live_share(learned), "live_code": _live_share(code)}
 
-    def distance(self, system: TransferSystem, batch: Batch, noise: torch.Generator) -> tuple[OracleDistance, Tensor]:
-        """Distance of what a system plays to the oracle, and the weighted sum of what else training asks for."""
-        path, loss = self._path(batch.sample_rate_hz)
-        content, oracle = batch.content.to(self.device), batch.oracle.to(self.device)
-        style_bands = self._style_bands(batch)
+    def judge(self, batches: Iterable[Batch]) -> list[OracleDistance]:
+        """How far from the oracle the averaged weights are on each of some batches."""
+        noise = torch.Generator(self.device).manual_seed(0)
         with torch.no_grad():
-            excitations = path.excite(content, noise)
-        gains = system.gains(excitations.bands, style_bands)
-        spectra = path.shape(excitations.spectra, gains)
-        powers = [path.band_magnitudes(spectra).square(), excitations.bands[:, :, 0].square()]
-        loudness = self.loudness(*(self._judged(power) for power in powers))
-        regularity = LOUDNESS_WEIGHT * loudness + SMOOTHNESS * _roughness(gains)
-        if self.teacher is not None:
-            levels = 20.0 * torch.log10(path.band_magnitudes(excitations.spectra).transpose(1, 2))
-            regularity = regularity + self._taught(levels, style_bands, gains)
-        output = path.resynthesise(spectra)
-        delay = path.geometry.n_synthesis - path.geometry.hop
-        # `resynthesise` puts the sample of input position n at n - delay of its tail-less output: align both ends.
-        length = content.shape[1] - delay - self.recipe.cut_frames * path.geometry.hop
-        output, oracle = output[:, :length], oracle[:, :length]
-        return loss(output[:, WARM_UP_SAMPLES:], oracle[:, WARM_UP_SAMPLES:]), regularity
+            return [self._distance(self.average, batch, noise)[0] for batch in batches]
 
     def save(self, path: Path) -> None:
         """Writes everything that `load` needs to go on, by rename."""
@@ -313,6 +296,28 @@ class TransferTrainer:
             path, _ = self._path(batch.sample_rate_hz)
             noise = torch.Generator(self.device).manual_seed(step)
             yield path.excite(batch.content.to(self.device), noise).bands.cpu(), self._style_bands(batch).cpu()
+
+    def _distance(self, system: TransferSystem, batch: Batch, noise: torch.Generator) -> tuple[OracleDistance, Tensor]:
+        """Distance of what a system plays to the oracle, and the weighted sum of what else training asks for."""
+        path, loss = self._path(batch.sample_rate_hz)
+        content, oracle = batch.content.to(self.device), batch.oracle.to(self.device)
+        style_bands = self._style_bands(batch)
+        with torch.no_grad():
+            excitations = path.excite(content, noise)
+        gains = system.gains(excitations.bands, style_bands)
+        spectra = path.shape(excitations.spectra, gains)
+        powers = [path.band_magnitudes(spectra).square(), excitations.bands[:, :, 0].square()]
+        loudness = self.loudness(*(self._judged(power) for power in powers))
+        regularity = LOUDNESS_WEIGHT * loudness + SMOOTHNESS * _roughness(gains)
+        if self.teacher is not None:
+            levels = 20.0 * torch.log10(path.band_magnitudes(excitations.spectra).transpose(1, 2))
+            regularity = regularity + self._taught(levels, style_bands, gains)
+        output = path.resynthesise(spectra)
+        delay = path.geometry.n_synthesis - path.geometry.hop
+        # `resynthesise` puts the sample of input position n at n - delay of its tail-less output: align both ends.
+        length = content.shape[1] - delay - self.recipe.cut_frames * path.geometry.hop
+        output, oracle = output[:, :length], oracle[:, :length]
+        return loss(output[:, WARM_UP_SAMPLES:], oracle[:, WARM_UP_SAMPLES:]), regularity
 
     def _style_bands(self, batch: Batch) -> Tensor:
         """Band magnitudes of the styles (batch, frames, bands)."""
